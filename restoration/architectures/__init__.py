@@ -1,0 +1,1 @@
+"""One paper a file: the network, then its cards."""

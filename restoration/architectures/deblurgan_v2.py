@@ -1,0 +1,295 @@
+"""DeblurGAN-v2 (Kupyn et al. 2019): a feature pyramid over any backbone, its residual added to the blurred picture.
+
+The norms have two modes behind one flag. "image": the statistics of the picture at hand, as published (a tile would
+be normalised differently from its neighbour: SEAMS). "frozen": stored statistics, so that
+every norm is an affine map that folds into its convolution; what this project trains uses it, and lets the statistics
+settle first (`settle`).
+
+Knows nothing of files, tiles or devices. Published ranges ([-1, 1]) are kept inside `forward`.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.architectures.resnet import ResNetFeatures
+from restoration.architectures.timm_encoders import InceptionResNetV2Features, MobileNetV2Features, official_key_map
+from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+
+Statistics = Literal["image", "frozen"]
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch or instance norm of the published networks, with fixed behaviour in training and evaluation.
+
+    Keys are BatchNorm2d's. "image" normalises each picture by its own biased variance, which is what the published
+    networks do when run in training mode on one picture. No running statistic is written, but by "frozen" norms in
+    training mode while `settling`: then they are ordinary batch norms.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        statistics: Statistics,
+        *,
+        affine: bool = True,
+        eps: float = 1e-5,
+        after: nn.Module | None = None,
+    ) -> None:
+        super().__init__(channels, eps=eps, affine=affine)
+        self.statistics = statistics
+        self.settling = False
+        self.after = after or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """(B, C, H, W) -> the same shape."""
+        if self.statistics == "image":
+            return self.after(F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps))
+        mean, variance, by_batch = self.running_mean, self.running_var, self.settling and self.training
+        return self.after(F.batch_norm(x, mean, variance, self.weight, self.bias, by_batch, 0.1, self.eps))
+
+
+def settle(network: nn.Module, settling: bool) -> None:
+    """Lets the frozen norms of a network in training follow the batches (True), or holds them as they are (False)."""
+    for module in network.modules():
+        if isinstance(module, Norm) and module.statistics == "frozen":
+            module.settling = settling
+
+
+def with_statistics(network: nn.Module, statistics: Statistics) -> nn.Module:
+    """Replaces every BatchNorm2d of a backbone by a `Norm` with the same weights and keys; returns the backbone.
+
+    timm's norms carry the activation that follows them; it is kept behind the new norm.
+    """
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.BatchNorm2d) and not isinstance(child, Norm):
+                after = getattr(child, "act", None)
+                norm = Norm(child.num_features, statistics, affine=child.affine, eps=child.eps, after=after)
+                norm.load_state_dict(child.state_dict())
+                setattr(module, name, norm)
+    return network
+
+
+class Head(nn.Module):
+    """Two bias-free 3x3 convolutions, each followed by ReLU."""
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.block0 = nn.Conv2d(inputs, width, 3, padding=1, bias=False)
+        self.block1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, width, H, W)."""
+        return F.relu(self.block1(F.relu(self.block0(x))))
+
+
+class FPN(nn.Module):
+    """Lateral 1x1 convolutions over five backbone maps and a top-down path, by nearest doubling and addition."""
+
+    def __init__(
+        self, encoder: nn.Module, channels: tuple[int, ...], width: int, stem_width: int, statistics: Statistics
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.lateral0 = nn.Conv2d(channels[0], stem_width, 1, bias=False)
+        self.lateral1 = nn.Conv2d(channels[1], width, 1, bias=False)
+        self.lateral2 = nn.Conv2d(channels[2], width, 1, bias=False)
+        self.lateral3 = nn.Conv2d(channels[3], width, 1, bias=False)
+        self.lateral4 = nn.Conv2d(channels[4], width, 1, bias=False)
+        self.td1 = _smoothing(width, width, statistics)
+        self.td2 = _smoothing(width, width, statistics)
+        self.td3 = _smoothing(width, width, statistics)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(B, 3, H, W), sides multiples of 32 -> maps at strides 2, 4, 8, 16 and 32."""
+        enc0, enc1, enc2, enc3, enc4 = self.encoder(x)
+        map4 = self.lateral4(enc4)
+        map3 = self.td1(self.lateral3(enc3) + F.interpolate(map4, scale_factor=2, mode="nearest"))
+        map2 = self.td2(self.lateral2(enc2) + F.interpolate(map3, scale_factor=2, mode="nearest"))
+        map1 = self.td3(self.lateral1(enc1) + F.interpolate(map2, scale_factor=2, mode="nearest"))
+        return self.lateral0(enc0), map1, map2, map3, map4
+
+
+def _smoothing(inputs: int, outputs: int, statistics: Statistics) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, 3, padding=1), Norm(outputs, statistics, affine=False), nn.ReLU(inplace=True)
+    )
+
+
+class DeblurGANv2(nn.Module):
+    """The generator: FPN, one head a level, merged at stride 4, tanh residual.
+
+    Args:
+        encoder: makes the backbone: (B, 3, H, W) in [-1, 1] -> five maps at strides 2 .. 32.
+        channels: channels of the five maps, finest first.
+        fpn_width: channels of the pyramid (128 MobileNet, 256 Inception).
+        head_width: channels of each head (64 MobileNet, 128 Inception).
+        statistics: "image" as published, "frozen" for what is trained here.
+        multiple_of: sides are padded to a multiple of this, right and bottom.
+        upsampling: "nearest" doubles the merged maps by repetition, as published; "shuffle" by sub-pixel convolution
+            (Shi et al. 2016), which lets each pixel of a 2 x 2 block have its own value: blur is undone in fractions
+            of pixels.
+        padding: "gray" pads with 0 after normalisation and always adds a block, as published; "replicate" pads with
+            the edge.
+    """
+
+    def __init__(
+        self,
+        encoder: Callable[[], nn.Module],
+        channels: tuple[int, ...],
+        *,
+        fpn_width: int,
+        head_width: int,
+        statistics: Statistics,
+        multiple_of: int = 32,
+        upsampling: Literal["nearest", "shuffle"] = "nearest",
+        padding: Literal["gray", "replicate"] = "replicate",
+    ) -> None:
+        super().__init__()
+        self.multiple_of, self.padding = multiple_of, padding
+        half = head_width // 2
+        block = 4 if upsampling == "shuffle" else 1
+        self.grow = nn.PixelShuffle(2) if upsampling == "shuffle" else nn.Upsample(scale_factor=2, mode="nearest")
+        self.fpn = FPN(with_statistics(encoder(), statistics), channels, fpn_width, head_width, statistics)
+        self.head1, self.head2, self.head3, self.head4 = (Head(fpn_width, head_width) for _ in range(4))
+        self.smooth = _smoothing(4 * head_width, block * head_width, statistics)
+        self.smooth2 = _smoothing(head_width, block * half, statistics)
+        self.final = nn.Conv2d(half, 3, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same shape, in [0, 1]."""
+        height, width = x.shape[-2:]
+        blurred = self._padded(2 * x - 1)
+        map0, map1, map2, map3, map4 = self.fpn(blurred)
+        merged = torch.cat(
+            [
+                F.interpolate(self.head4(map4), scale_factor=8, mode="nearest"),
+                F.interpolate(self.head3(map3), scale_factor=4, mode="nearest"),
+                F.interpolate(self.head2(map2), scale_factor=2, mode="nearest"),
+                self.head1(map1),
+            ],
+            dim=1,
+        )
+        fine = self.grow(self.smooth(merged))
+        finest = self.grow(self.smooth2(fine + map0))
+        restored = torch.clamp(torch.tanh(self.final(finest).to(blurred.dtype)) + blurred, -1, 1)
+        return (restored[..., :height, :width] + 1) / 2
+
+    def _padded(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        if self.padding == "gray":
+            bottom, right = (self.multiple_of - side % self.multiple_of for side in (height, width))
+            return F.pad(x, (0, right, 0, bottom))
+        bottom, right = (-side % self.multiple_of for side in (height, width))
+        return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+
+
+def _resnet() -> DeblurGANv2:
+    """Over a light, dense ResNet-D trunk: no depthwise convolutions, which a CPU runs badly; frozen statistics."""
+    stem_width, channels, depths = 32, (96, 96, 128, 160), (3, 2, 2, 2)
+    return DeblurGANv2(
+        partial(ResNetFeatures, stem_width, channels, depths, replace_stem_pool=True),
+        (2 * stem_width, *channels),
+        fpn_width=96,
+        head_width=32,
+        statistics="frozen",
+        upsampling="shuffle",
+    )
+
+
+def published_mobilenet(statistics: Statistics = "image") -> DeblurGANv2:
+    """The published network over MobileNetV2 (imports timm)."""
+    return DeblurGANv2(
+        MobileNetV2Features, (16, 24, 32, 64, 160),
+        fpn_width=128, head_width=64, statistics=statistics, padding="gray",
+    )  # fmt: skip
+
+
+def published_inception(statistics: Statistics = "image") -> DeblurGANv2:
+    """The published network over Inception-ResNet-v2 (imports timm)."""
+    return DeblurGANv2(
+        InceptionResNetV2Features, (32, 64, 192, 1088, 2080),
+        fpn_width=256, head_width=128, statistics=statistics, padding="gray",
+    )  # fmt: skip
+
+
+PROVENANCE = Provenance(
+    paper="DeblurGAN-v2: Deblurring (Orders-of-Magnitude) Faster and Better",
+    authors="Kupyn, Martyniuk, Wu, Wang",
+    year=2019,
+    url="https://arxiv.org/abs/1908.03826",
+    code_url="https://github.com/VITA-Group/DeblurGANv2",
+    code_licence="BSD-2-Clause",
+)
+
+_DRIVE = "https://drive.google.com/uc?export=download&id="
+
+CARDS: tuple[ModelCard, ...] = (
+    ModelCard(
+        name="deblurgan-v2-resnet",
+        family="deblurgan-v2-resnet",
+        title="DeblurGAN-v2, light ResNet",
+        sentence="A feature pyramid over a light ResNet, trained here on random camera shake.",
+        task="deblur",
+        build=_resnet,
+        checkpoints=(
+            Checkpoint(name="restoration", filename="deblurgan-v2-resnet.safetensors", licence="see weights/README.md"),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=32, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=64,
+        gigaflop_per_megapixel=146.0,
+    ),
+    ModelCard(
+        name="deblurgan-v2-mobilenet",
+        family="deblurgan-v2-mobilenet",
+        title="DeblurGAN-v2, MobileNetV2",
+        sentence="The published light network, with the statistics of the picture at hand.",
+        task="deblur",
+        build=published_mobilenet,
+        checkpoints=(
+            Checkpoint(
+                name="official",
+                filename="fpn_mobilenet.h5",
+                url=_DRIVE + "1JhnT4BBeKBBSLqTo6UsJ13HeBXevarrU",
+                sha256="6d1b6d9807da3ae8987021c063a5cb6ca0131e76388cdb5164404ee1b1bf522b",
+                bytes=13_505_344,
+                licence="BSD-2-Clause",
+                key_map=official_key_map,
+            ),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=32, minimum=64),
+        tiling=Tiling.SEAMS,
+        gigaflop_per_megapixel=82.7,
+    ),
+    ModelCard(
+        name="deblurgan-v2-inception",
+        family="deblurgan-v2-inception",
+        title="DeblurGAN-v2, Inception-ResNet-v2",
+        sentence="The published large network, with the statistics of the picture at hand.",
+        task="deblur",
+        build=published_inception,
+        checkpoints=(
+            Checkpoint(
+                name="official",
+                filename="fpn_inception.h5",
+                url=_DRIVE + "1UXcsRVW-6KF23_TNzxw-xC0SzaMfXOaR",
+                sha256="0ab85a0419534bca6c8bee65eff3c163313e647b4577d493d679aa31169b0eea",
+                bytes=244_480_361,
+                licence="BSD-2-Clause",
+                key_map=official_key_map,
+            ),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=32, minimum=128),
+        tiling=Tiling.SEAMS,
+        gigaflop_per_megapixel=542.8,
+    ),
+)

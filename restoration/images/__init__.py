@@ -1,0 +1,1 @@
+"""File <-> ImageDocument. numpy and Pillow, never torch."""

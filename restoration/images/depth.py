@@ -1,0 +1,82 @@
+"""Between 8 bits, 16 bits and floating point, rounded to nearest; and float files brought to 0..1."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restoration.errors import ImageFileError
+from restoration.images.document import Samples
+
+_BAND = 1 << 22  # samples converted at a time, so that no second full-size float array is needed
+
+FLOAT_LOW, FLOAT_HIGH = -0.25, 2.0
+"""A float file between these is taken as 0..1 with some overshoot and left as it is."""
+
+
+def to_uint8(samples: Samples) -> NDArray[np.uint8]:
+    """uint8 as is; uint16 v -> round(v / 257); float32 v -> round(255 v), held to 0..255. Same shape."""
+    if samples.dtype == np.uint8:
+        return cast(NDArray[np.uint8], samples)
+    if samples.dtype == np.uint16:
+        table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
+        return table[cast(NDArray[np.uint16], samples)]
+    return _quantised(samples, np.dtype(np.uint8), 255.0)
+
+
+def to_uint16(samples: Samples) -> NDArray[np.uint16]:
+    """uint16 as is; uint8 v -> 257 v; float32 v -> round(65535 v), held to 0..65535. Same shape."""
+    if samples.dtype == np.uint16:
+        return cast(NDArray[np.uint16], samples)
+    if samples.dtype == np.uint8:
+        return samples.astype(np.uint16) * np.uint16(257)
+    return _quantised(samples, np.dtype(np.uint16), 65535.0)
+
+
+def _quantised(samples: Samples, dtype: np.dtype, peak: float) -> NDArray:
+    flat = np.ascontiguousarray(samples).reshape(-1)
+    out = np.empty(flat.shape, dtype)
+    for start in range(0, flat.size, _BAND):
+        band = flat[start : start + _BAND].astype(np.float64)
+        out[start : start + _BAND] = np.rint(np.clip(band, 0.0, 1.0) * peak)
+    return out.reshape(samples.shape)
+
+
+def nominal_float(values: NDArray) -> tuple[NDArray[np.float32], str | None]:
+    """The values of a float file as float32, nominally 0..1, and a sentence when they had to be scaled.
+
+    Between -0.25 and 2 they stay as they are (0..1 with overshoot). Non-negative values are divided by 255 when
+    the largest is at most 255, by 65535 when it is at most 65535; anything else is stretched from its smallest
+    (0) to its largest (1) value. Nothing is clipped.
+
+    Raises:
+        ImageFileError: a value is not a finite number.
+    """
+    low, high = float(values.min()), float(values.max())
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise ImageFileError("The picture has values that are not finite numbers (NaN or infinity).")
+    if low >= FLOAT_LOW and high <= FLOAT_HIGH:
+        return values.astype(np.float32), None
+    black = 0.0 if low >= 0 else low
+    white = next((peak for peak in (255.0, 65535.0) if black == 0.0 and high <= peak), high)
+    scaled = ((values.astype(np.float64) - black) / ((white - black) or 1.0)).astype(np.float32)
+    return scaled, f"The picture's floating-point values were scaled so that {black:g} is black and {white:g} is white."
+
+
+def wide_integers(values: NDArray, *, unsigned: bool) -> tuple[NDArray[np.uint16], str | None]:
+    """The values of a 32-bit integer file as uint16, and a sentence when they had to be scaled.
+
+    Args:
+        values: (height, width) int32, as Pillow gives them.
+        unsigned: the file held unsigned numbers, which Pillow shows as negative from 2**31 on.
+
+    Values that fit in 0..65535 stay; others are stretched from the smallest (0) to the largest (65535).
+    """
+    wide = values.astype(np.int32).view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int64)
+    low, high = int(wide.min()), int(wide.max())
+    if low >= 0 and high <= 65535:
+        return wide.astype(np.uint16), None
+    stretched = np.rint((wide - low) * (65535.0 / max(1, high - low))).astype(np.uint16)
+    return stretched, f"The picture's whole numbers from {low:,} to {high:,} were scaled to 16 bits."

@@ -1,0 +1,1 @@
+"""One network over one document: device, sizing, tiling, and the engine that drives them."""

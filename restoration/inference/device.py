@@ -1,0 +1,91 @@
+"""Device and precision: choosing them, and calling one network once.
+
+The names "cpu" and "cuda" travel through the engine; only here do they become torch devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from restoration.card import ModelCard
+from restoration.errors import OptionError
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+def choose_device(preference: str = "auto") -> str:
+    """The device of an engine: "cpu" or "cuda".
+
+    Args:
+        preference: "auto" takes the GPU when there is one.
+
+    Raises:
+        OptionError: the name is unknown, or there is no GPU that torch can use.
+    """
+    if preference not in DEVICES:
+        raise OptionError(f"The device can be {', '.join(DEVICES)}, not '{preference}'.")
+    present = preference != "cpu" and torch.cuda.is_available()
+    if preference == "cuda" and not present:
+        raise OptionError("There is no CUDA device that torch can use here.")
+    return "cuda" if present else "cpu"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (AVX512_BF16 or AMX); without, bf16 is slower than fp32."""
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16"))
+
+
+def choose_precision(card: ModelCard, device: str) -> str:
+    """ "bf16" when the card's weights were verified in it and the device has the arithmetic, else "fp32"."""
+    if not card.half:
+        return "fp32"
+    able = cpu_has_bf16() if device == "cpu" else torch.cuda.get_device_capability() >= (8, 0)
+    return "bf16" if able else "fp32"
+
+
+def torch_device(name: str) -> torch.device:
+    """The torch device behind a name."""
+    return torch.device(name)
+
+
+def place_network(network: nn.Module, device: str) -> nn.Module:
+    """Moves a network to its device, in evaluation mode; on the CPU its weights are laid out channels-last."""
+    network = network.eval().requires_grad_(False)
+    if device == "cpu":
+        return network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return network.to(torch_device(device))
+
+
+def call_network(network: nn.Module, pixels: NDArray[np.float32], device: str, precision: str) -> NDArray[np.float32]:
+    """One forward pass.
+
+    Args:
+        network: on its device, as `place_network` leaves it.
+        pixels: (height, width, 3) RGB in 0..1; as a tensor it is channels-last without a copy.
+        precision: "fp32", or "bf16" for autocast with the input and the answer in fp32.
+
+    Returns: (height * scale, width * scale, 3), not clamped. Tensors are moved before they are permuted, so that in
+        a forked worker nothing is computed by the CPU's thread pool, which does not survive a fork.
+    """
+    x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
+    with _computing(device, precision):
+        return network(x)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+@contextmanager
+def _computing(device: str, precision: str) -> Iterator[None]:
+    """Inference mode, autocast for bf16; "fp32" on a GPU means fp32 and not TF32, so that tiles equal the whole."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        if precision == "bf16":
+            stack.enter_context(torch.autocast(device, dtype=torch.bfloat16))
+        elif device == "cuda":
+            stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
+        yield

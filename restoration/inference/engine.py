@@ -1,0 +1,283 @@
+"""The engine: one network over one document, with progress, on the device it was given.
+
+    stream -> Run.plan -> (on_gpu) compute -> run_job -> network
+
+Holds the networks, what they cost on this machine, and the turn: one job computes at a time. The one seam to a GPU
+scheduler is `on_gpu`, which wraps the generator that does the computing; everything that passes through it can be
+pickled. Knows nothing of pages, commands or tasks that take more than one pass.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restoration.card import ModelCard
+from restoration.errors import ImageFileError, OptionError
+from restoration.images.document import ImageDocument, Samples
+from restoration.images.limits import Limits
+from restoration.images.resizing import resize_alpha, resize_color
+from restoration.inference.device import choose_device, choose_precision
+from restoration.inference.networks import Networks
+from restoration.inference.reactions import Classify, classify_error
+from restoration.inference.report import Progress, Report, Restoration, Size
+from restoration.inference.run import Run
+from restoration.inference.runner import Finished, Job, Ready, run_job
+from restoration.inference.sizing import Costs, Place, grid_for, most_pixels, probe
+from restoration.registry import MODELS, Registry
+from restoration.weights import WeightStore
+
+Compute = Callable[[Job], Generator[Ready | Finished]]
+Steps = Generator[Progress | Restoration]
+
+_PATIENCE = 0.2  # seconds between two signs of life while another job computes
+
+
+class Engine:
+    """Runs the cards of a registry over documents.
+
+    Args:
+        models: the cards it may run.
+        store: where their weights are; None takes the bundled ones.
+        device: "auto", "cpu" or "cuda", chosen here once.
+        limits: what a result may measure.
+        on_gpu: wraps the generator function that computes on the GPU (`spaces.GPU` on ZeroGPU, where it runs in a
+            forked worker and this process must not run a network on the GPU). None, or a decorator that gives its
+            function back (`spaces.GPU` elsewhere): the GPU is this process's own.
+        classify: what to do about an error of the computation.
+        call_seconds: no network call is planned to last longer.
+
+    Raises:
+        OptionError: the device is unknown or not there.
+    """
+
+    def __init__(
+        self,
+        models: Registry = MODELS,
+        store: WeightStore | None = None,
+        *,
+        device: str = "auto",
+        limits: Limits | None = None,
+        on_gpu: Callable[[Compute], Compute] | None = None,
+        classify: Classify = classify_error,
+        call_seconds: float = 0.5,
+    ) -> None:
+        self.models = models
+        self.store = store or WeightStore()
+        self.limits = limits or Limits()
+        self.device = choose_device(device)
+        self._networks = Networks(self.store)
+        self._costs = Costs(call_seconds)
+        self._call_seconds = call_seconds
+        self._classify = classify
+        compute: Compute = self._compute
+        self._compute_on_gpu = on_gpu(compute) if on_gpu is not None else compute
+        self._scheduled = self.device == "cuda" and self._compute_on_gpu != compute
+        self._turn = threading.Lock()  # not reentrant, and any thread may release it: generators wander between threads
+
+    def available(self, task: str | None = None) -> tuple[ModelCard, ...]:
+        """The cards (of one task) whose weights are here and good enough to be offered."""
+        cards = self.models.values() if task is None else self.models.of_task(task)
+        return tuple(card for card in cards if self.store.availability(card).available)
+
+    def place(self, card: ModelCard) -> Place:
+        """The device and precision a job of this card begins with."""
+        return Place(self.device, choose_precision(card, self.device))
+
+    def predict_seconds(self, card: ModelCard, height: int, width: int) -> float:
+        """How long a picture of that size (input pixels) will take; by guess until the card ran once. Runs nothing."""
+        place = self.place(card)
+        rate = self._costs.seconds_per_megapixel(card, place)
+        pixels = most_pixels(card, place, seconds_per_megapixel=rate, call_seconds=self._call_seconds)
+        grid = grid_for(card, height, width)
+        return sum(tile.context.pixels for tile in grid.fit(grid.whole, pixels)) / 1e6 * rate
+
+    def warm(self, cards: Iterable[ModelCard]) -> None:
+        """Loads networks and measures them, so that the first visitor does not wait for that.
+
+        With `on_gpu` they are only put on the GPU; do that before the page is launched, in the main thread.
+        """
+        for card in cards:
+            with self._turn:
+                self._measure(card, self.place(card))
+                if self._scheduled:
+                    self._networks.get(card, self.device)
+
+    def restore(
+        self,
+        document: ImageDocument,
+        model: str,
+        *,
+        task: str,
+        scale: int | None = None,
+        strength: float = 1.0,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Restoration:
+        """Runs one model to the end; the arguments are those of `Registry.find` and `stream`, the errors too."""
+        card = self.models.find(model, task=task, scale=scale)
+        return finish(self.stream(document, card, strength=strength, task=task), on_progress)
+
+    def run_square(self, square: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
+        """One call of a fixed-size network.
+
+        Args:
+            square: (side, side, 3) RGB in 0..1, side = `card.size.fixed`.
+
+        Returns: (side, side, 3), clipped to 0..1.
+        """
+        document = ImageDocument(color=np.ascontiguousarray(square, dtype=np.float32))
+        return finish(self.stream(document, card)).image.color.astype(np.float32, copy=False)
+
+    def stream(
+        self, document: ImageDocument, card: ModelCard, *, strength: float = 1.0, task: str | None = None
+    ) -> Steps:
+        """Restores a document step by step.
+
+        Yields a `Progress` before the first tile and after every tile (and, while another job computes, one with the
+        stage "queue" now and then), and a `Restoration` last. Closing the generator stops between two tiles. A job
+        that is begun and neither ended nor closed keeps every other job waiting.
+
+        Args:
+            card: one of the engine's models.
+            strength: 1 = the network's result, 0 = the input's own pixels (enlarge: its bicubic enlargement).
+            task: for the report; the card's own when None.
+
+        Raises:
+            RestorationError: the result would break a limit, the strength is out of range, the weights are missing,
+                or the picture cannot be computed here.
+            ValueError: the network takes another fixed size.
+        """
+        self._check(document, card, strength)
+        if strength == 0:
+            yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0)
+            yield self._untouched(document, card, task or card.task)
+            return
+        while not self._turn.acquire(timeout=_PATIENCE):
+            yield Progress(done=0, total=1, stage="queue")
+        try:
+            yield from self._steps(document, card, strength, task or card.task)
+        finally:
+            self._turn.release()
+
+    def _check(self, document: ImageDocument, card: ModelCard, strength: float) -> None:
+        if not 0 <= strength <= 1:
+            raise OptionError(f"The strength must lie between 0 and 1, but is {strength}.")
+        side = card.size.fixed
+        if side and (document.height, document.width) != (side, side):
+            raise ValueError(f"{card.name} takes {side} x {side} pixels, not {document.width} x {document.height}")
+        self.limits.check_output(document.height * card.scale, document.width * card.scale)
+        if document.color.dtype.kind == "f" and not np.isfinite(document.color).all():
+            raise ImageFileError("The picture holds values that are not numbers (NaN or infinity).")
+
+    def _steps(self, document: ImageDocument, card: ModelCard, strength: float, task: str) -> Steps:
+        began = time.perf_counter()
+        base = _base(document, card.scale) if strength < 1 else None
+        run = Run(document, card, place=self.place(card), strength=strength, base=base)
+        prepared = 0.0
+        while run.tiles:
+            try:
+                prepared += self._prepare(run)
+                yield run.progress()
+                yield from self._attempt(run)
+            except Exception as error:
+                run.recover(error, self._classify)
+        seconds = {"prepare": prepared, "restore": time.perf_counter() - began - prepared}
+        report = self._report(document, run.card, task, run.place)
+        report = replace(report, checkpoint=run.checkpoint, tiles=run.kept, seconds=seconds)
+        yield _finished(document, run.result, card, replace(report, warnings=report.warnings + tuple(run.warnings)))
+
+    def _prepare(self, run: Run) -> float:
+        """Measures and plans, unless the tiles that are left are planned already; returns the seconds it took."""
+        if run.planned:
+            return 0.0
+        began = time.perf_counter()
+        self._measure(run.card, run.place)
+        rate = self._costs.seconds_per_megapixel(run.card, run.place)
+        run.plan(seconds_per_megapixel=rate, call_seconds=self._call_seconds)
+        return time.perf_counter() - began
+
+    def _attempt(self, run: Run) -> Iterator[Progress]:
+        """Computes what is left of a run, until it is done or something fails."""
+        scheduled = self._scheduled and run.place.device == "cuda"
+        compute = self._compute_on_gpu if scheduled else self._compute
+        with closing(compute(run.job())) as events:
+            for event in events:
+                if isinstance(event, Ready):
+                    run.checkpoint = event.checkpoint
+                    continue
+                tile = run.tiles[0]
+                run.keep(event)
+                if event.index or not scheduled:  # a worker's first call pays for its start
+                    self._costs.learn(run.card, run.place, pixels=tile.context.pixels, seconds=event.seconds)
+                yield run.progress()
+        if run.tiles:
+            raise RuntimeError("the worker ended before its tiles did")
+
+    def _compute(self, job: Job) -> Generator[Ready | Finished]:
+        """The generator that crosses the seam: computes a job on its device, in this process or in a fork of it."""
+        began = time.perf_counter()
+        loaded = self._networks.get(self.models[job.model], job.device)
+        yield Ready(loaded.checkpoint, time.perf_counter() - began)
+        yield from run_job(partial(loaded, precision=job.precision), job)
+
+    def _measure(self, card: ModelCard, place: Place) -> None:
+        """Measures a card at its first use, where this process may run it."""
+        scheduled = self._scheduled and place.device == "cuda"
+        if scheduled or self._costs.measured(card, place):
+            return
+        call = partial(self._networks.get(card, place.device), precision=place.precision)
+        pixels, seconds = probe(call, card, long_enough=self._call_seconds / 8)
+        self._costs.observe(card, place, pixels=pixels, seconds=seconds)
+
+    def _untouched(self, document: ImageDocument, card: ModelCard, task: str) -> Restoration:
+        """Strength 0: the input's own pixels, or its bicubic enlargement."""
+        report = self._report(document, card, task, self.place(card))
+        return _finished(document, _base(document, card.scale), card, report)
+
+    def _report(self, document: ImageDocument, card: ModelCard, task: str, place: Place) -> Report:
+        """What is known of a report without running anything."""
+        size = Size.of(document)
+        return Report(
+            task=task,
+            model=card.name,
+            checkpoint=next((checkpoint.name for checkpoint in card.checkpoints if checkpoint.bundled), ""),
+            device=place.device,
+            precision=place.precision,
+            input=size,
+            output=replace(size, width=size.width * card.scale, height=size.height * card.scale),
+            tiles=0,
+            seconds={"restore": 0.0},
+            warnings=document.origin.notes,
+        )
+
+
+def finish(
+    steps: Iterable[Progress | Restoration], on_progress: Callable[[Progress], None] | None = None
+) -> Restoration:
+    """Drives a stream to its `Restoration`, telling `on_progress` of every step before it."""
+    for step in steps:
+        if isinstance(step, Restoration):
+            return step
+        if on_progress:
+            on_progress(step)
+    raise RuntimeError("the stream ended without a result")
+
+
+def _base(document: ImageDocument, scale: int) -> Samples:
+    """What a network's result is mixed with: the input, or its bicubic enlargement."""
+    return document.color if scale == 1 else resize_color(document, (document.height * scale, document.width * scale))
+
+
+def _finished(document: ImageDocument, color: Samples, card: ModelCard, report: Report) -> Restoration:
+    """Puts the color beside the alpha, which is enlarged apart and never goes through a network."""
+    alpha = document.alpha
+    if alpha is not None and card.scale != 1:
+        alpha = resize_alpha(document, color.shape[:2])
+    return Restoration(image=replace(document, color=color, alpha=alpha), report=report)

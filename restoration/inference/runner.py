@@ -1,0 +1,139 @@
+"""The tile runner: cut a tile, call the network, finish its pixels in the document's own depth.
+
+Pure numpy: the network is any callable, so this runs the same in this process, in a forked GPU worker, and in tests.
+Everything that crosses to a worker is a plain value or an array (`Job` in, `Ready` and `Finished` out).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restoration.images.document import Samples
+from restoration.inference.tiling import Box, Tile
+
+Call = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What a worker needs to compute some tiles of one picture.
+
+    model: the card's name.
+    device, precision: where and how.
+    color: (height, width, 1 or 3), the document's samples.
+    base: what a strength below 1 mixes with, at the output's size; None at strength 1.
+    strength: 0..1.
+    scale: output side / input side.
+    minimum: the smallest side the network takes, pixels.
+    low, high: results are clipped to this range (1.0 is white).
+    tiles: what is left to do.
+    seconds: the predicted computing time; a scheduler is asked for GPU time by it.
+    """
+
+    model: str
+    device: str
+    precision: str
+    color: Samples
+    base: Samples | None = None
+    strength: float = 1.0
+    scale: int = 1
+    minimum: int = 1
+    low: float = 0.0
+    high: float = 1.0
+    tiles: tuple[Tile, ...]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker has its network: the name of the weights, and the seconds it took."""
+
+    checkpoint: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """One tile is done.
+
+    index: into the job's tiles.
+    samples: the core's pixels in the document's depth; None when the network gave NaN or infinity.
+    seconds: of the network call alone.
+    """
+
+    index: int
+    samples: Samples | None
+    seconds: float
+
+
+def run_job(call: Call, job: Job) -> Generator[Finished]:
+    """Computes a job's tiles in order; closing the generator stops between two tiles.
+
+    Args:
+        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3).
+    """
+    for index, tile in enumerate(job.tiles):
+        pixels = network_input(job.color, tile.context, minimum=job.minimum)
+        started = time.perf_counter()
+        answer = call(pixels)
+        seconds = time.perf_counter() - started
+        expected = (pixels.shape[0] * job.scale, pixels.shape[1] * job.scale, 3)
+        if answer.shape != expected:
+            raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
+        yield Finished(index, _finish(answer, job, tile), seconds)
+
+
+def network_input(color: Samples, box: Box, *, minimum: int = 1) -> NDArray[np.float32]:
+    """A box of a document's samples as a network takes it: (h, w, 3) float32 in 0..1, new memory.
+
+    Gray is repeated to three channels; sides under `minimum` are continued by reflection at the bottom and right.
+    """
+    pixels = to_float(color[box.slices()])
+    if pixels.shape[2] == 1:
+        pixels = np.repeat(pixels, 3, axis=2)
+    for axis in (0, 1):
+        missing = minimum - pixels.shape[axis]
+        if missing > 0:
+            widths = [(0, missing if axis == side else 0) for side in range(3)]
+            pixels = np.pad(pixels, widths, mode="reflect" if pixels.shape[axis] > 1 else "edge")
+    return np.ascontiguousarray(pixels)
+
+
+def to_float(samples: Samples) -> NDArray[np.float32]:
+    """uint8, uint16 or float32 samples -> float32 with white at 1.0, new memory."""
+    return samples.astype(np.float32) / _white(samples.dtype)
+
+
+def from_float(values: NDArray[np.float32], dtype: np.dtype[Any], *, low: float = 0.0, high: float = 1.0) -> Samples:
+    """Float values (white at 1.0) -> samples of a depth: clipped, and rounded to the nearest integer."""
+    values = np.clip(values, low, high)
+    if dtype.kind != "u":
+        return values.astype(np.float32)
+    return np.rint(values * _white(dtype)).astype(dtype)
+
+
+def _white(dtype: np.dtype[Any]) -> np.float32:
+    return np.float32(np.iinfo(dtype).max if dtype.kind == "u" else 1)
+
+
+def _finish(answer: NDArray[np.float32], job: Job, tile: Tile) -> Samples | None:
+    """Cuts the core out of the network's answer, makes gray gray again, mixes by strength, and rounds."""
+    core, context = tile.core, tile.context
+    top, left = core.top - context.top, core.left - context.left
+    inner = Box(top, left, top + core.height, left + core.width)
+    values: NDArray[np.float32] = answer[inner.slices(job.scale)]
+    if not np.isfinite(values).all():
+        return None
+    if job.color.shape[2] == 1:
+        values = values.mean(axis=2, keepdims=True, dtype=np.float32)
+    if job.base is not None:
+        strength = np.float32(job.strength)
+        base = to_float(job.base[core.slices(job.scale)])
+        values = (values * strength + base * (1 - strength)).astype(np.float32, copy=False)
+    return from_float(values, job.color.dtype, low=job.low, high=job.high)

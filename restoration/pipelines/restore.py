@@ -1,0 +1,74 @@
+"""From a checked request to a finished picture: the dispatcher, and `restore`, the call for Python programs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+from restoration.images.document import ImageDocument
+from restoration.images.reading import read_image
+from restoration.inference.engine import Engine, finish
+from restoration.inference.report import Progress, Restoration
+from restoration.pipelines.request import Request
+from restoration.tasks import FACES
+
+
+def stream(engine: Engine, document: ImageDocument, request: Request) -> Generator[Progress | Restoration]:
+    """Does what a request asks, step by step: every `Progress`, then the `Restoration`.
+
+    Closing the generator stops the computation between two network calls.
+
+    Raises:
+        RestorationError: a model, a limit or the picture stands against it; one sentence.
+    """
+    if request.task == FACES.id:
+        from restoration.pipelines import faces
+
+        yield from faces.stream(engine, document, request)
+        return
+    card = request.card(engine.models, engine.store)
+    yield from engine.stream(document, card, strength=request.strength, task=request.task)
+
+
+def restore(
+    source: str | Path | bytes | ImageDocument,
+    *,
+    task: str,
+    model: str | None = None,
+    scale: int | None = None,
+    strength: float = 1.0,
+    engine: Engine | None = None,
+) -> Restoration:
+    """Restores one photograph.
+
+    Args:
+        source: a path, a file's bytes, or a document that was read already.
+        task: "deblur", "enhance", "enlarge" or "faces".
+        model: a family or card name; None takes the task's default.
+        scale: 2, 3 or 4, for enlarge only.
+        strength: 0 (the input's pixels) to 1 (the network's result).
+        engine: what to run it on; None takes one that all such calls of this process share.
+
+    Returns: the picture (`write_image` saves it) and the report.
+
+    Raises:
+        RestorationError: the file or an option is not good; one sentence.
+    """
+    request = Request(task=task, model=model, scale=scale, strength=strength)
+    engine = engine or _shared_engine()
+    if isinstance(source, ImageDocument):
+        return finish(stream(engine, source, request))
+    began = time.perf_counter()
+    document = read_image(source, limits=engine.limits)
+    decoded = time.perf_counter() - began
+    restoration = finish(stream(engine, document, request))
+    seconds = {"decode": decoded, **restoration.report.seconds}
+    return replace(restoration, report=replace(restoration.report, seconds=seconds))
+
+
+@cache
+def _shared_engine() -> Engine:
+    return Engine()

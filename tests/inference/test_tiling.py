@@ -1,0 +1,112 @@
+"""The tile planner, against what a plan must be."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from restoration.inference.tiling import Box, Grid, Tile, plan
+
+SIDES = st.integers(1, 250)
+
+
+def assert_lawful(tiles: tuple[Tile, ...], grid: Grid, area: Box) -> None:
+    """Cores cover the area once; contexts hold core and margin, stay inside, and stand on the grid."""
+    covered = np.zeros((grid.height, grid.width), dtype=int)
+    for tile in tiles:
+        core, context = tile.core, tile.context
+        covered[core.slices()] += 1
+        assert context.top <= max(0, core.top - grid.margin)
+        assert context.left <= max(0, core.left - grid.margin)
+        assert context.bottom >= min(grid.height, core.bottom + grid.margin)
+        assert context.right >= min(grid.width, core.right + grid.margin)
+        assert context.bottom <= grid.height
+        assert context.right <= grid.width
+        assert context.top % grid.align == context.left % grid.align == 0
+        assert context.bottom % grid.align == 0 or context.bottom == grid.height
+        assert context.right % grid.align == 0 or context.right == grid.width
+    assert (covered[area.slices()] == 1).all()
+    assert covered.sum() == area.pixels
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES, st.integers(8, 200), st.integers(0, 70), st.sampled_from([1, 4, 32]))
+def test_every_pixel_belongs_to_one_core_and_sees_its_margin(height, width, tile, margin, align):
+    grid = Grid(height=height, width=width, margin=margin, align=align)
+    tiles = plan(height, width, tile=tile, margin=margin, align=align)
+    assert_lawful(tiles, grid, grid.whole)
+    for side in ("height", "width"):
+        lengths = {getattr(tile.core, side) for tile in tiles}
+        assert max(lengths) - min(lengths) <= 1
+        assert max(lengths) <= tile
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES, st.floats(1, 2e5), st.integers(0, 70), st.sampled_from([1, 4, 32]))
+def test_a_fitted_plan_keeps_to_its_pixels_unless_the_cores_are_the_smallest(height, width, pixels, margin, align):
+    grid = Grid(height=height, width=width, margin=margin, align=align)
+    tiles = grid.fit(grid.whole, pixels)
+    assert_lawful(tiles, grid, grid.whole)
+    assert min(tile.core.height for tile in tiles) >= min(height, 32)
+    assert min(tile.core.width for tile in tiles) >= min(width, 32)
+    if max(tile.context.pixels for tile in tiles) > pixels:
+        assert tiles == grid.tiles(grid.whole, max(1, height // 32), max(1, width // 32))
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES, st.floats(1000, 2e5), st.integers(0, 70))
+def test_a_fitted_plan_is_the_cheapest_of_all_cuts(height, width, pixels, margin):
+    grid = Grid(height=height, width=width, margin=margin)
+    cuts = [
+        grid.tiles(grid.whole, rows, columns)
+        for rows in range(1, max(1, height // 32) + 1)
+        for columns in range(1, max(1, width // 32) + 1)
+    ]
+    costs = [sum(t.context.pixels for t in tiles) for tiles in cuts if max(t.context.pixels for t in tiles) <= pixels]
+    if costs:
+        assert sum(tile.context.pixels for tile in grid.fit(grid.whole, pixels)) == min(costs)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIDES, SIDES, st.integers(30, 200), st.integers(0, 40), st.integers(0, 5))
+def test_halving_some_tiles_covers_what_they_covered(height, width, tile, margin, skip):
+    grid = Grid(height=height, width=width, margin=margin)
+    tiles = plan(height, width, tile=tile, margin=margin)[skip:]
+    covered = np.zeros((height, width), dtype=int)
+    for part in grid.halve(tiles):
+        covered[part.core.slices()] += 1
+    expected = np.zeros((height, width), dtype=int)
+    for part in tiles:
+        expected[part.core.slices()] += 1
+    assert (covered == expected).all()
+
+
+def test_a_picture_that_fits_is_one_tile():
+    grid = Grid(height=100, width=70, margin=36)
+    assert grid.fit(grid.whole, 7000) == (Tile(grid.whole, grid.whole),)
+
+
+def test_no_core_is_smaller_than_the_network_takes():
+    grid = Grid(height=200, width=150, margin=0, smallest=64)
+    assert min(tile.core.height for tile in grid.fit(grid.whole, 1)) >= 64
+    assert grid.halve(grid.tiles(grid.whole, 3, 2)) == grid.tiles(grid.whole, 3, 2)
+
+
+def test_part_of_a_picture_sees_the_picture_around_it():
+    grid = Grid(height=300, width=300, margin=10)
+    area = Box(100, 100, 200, 200)
+    tiles = grid.fit(area, 60 * 60 + 800)
+    assert_lawful(tiles, grid, area)
+    assert len(tiles) > 1
+    assert tiles[0].context.top == 90
+
+
+@pytest.mark.parametrize(("height", "width"), [(30_000, 6_000), (12_000, 16_000)])
+def test_the_largest_pictures_are_planned_quickly(height, width):
+    grid = Grid(height=height, width=width, margin=36)
+    began = time.perf_counter()
+    tiles = grid.fit(grid.whole, 150 * 150)
+    assert time.perf_counter() - began < 5
+    assert sum(tile.core.pixels for tile in tiles) == height * width

@@ -1,0 +1,1 @@
+"""Degradations, data, recipes and the loop that trains the bundled weights."""

@@ -1,0 +1,203 @@
+"""The recipes of the bundled weights: what is trained on what, and how. Recipes are code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor, nn
+
+from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
+from restoration.errors import OptionError
+from restoration.training import degradations
+from restoration.training.data import PairMaker, crop
+from restoration.training.degradations import Picture
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one model is trained.
+
+    name: the id of `python -m restoration train`.
+    model: the card whose weights it makes.
+    folder: the sub-folder of `--data` with the pictures ("train/general").
+    pairs: one tile -> (input, target).
+    tile_minimum: the smallest side of a usable tile, in pixels.
+    batch: pairs a step.
+    learning_rate: Adam's, at its highest; warmed up over `warmup_steps`, cosine to `final_rate` of it.
+    betas: Adam's.
+    clip: the largest gradient norm.
+    frequency: weight of the frequency-domain L1 beside the pixels' L1; 0 = none.
+    settle: the part of the training (0..1) in which frozen norms still follow the batches; held after it.
+    ema: decay of the averaged weights, the ones that are kept.
+    transpose: turn tiles by flips and transposes (faces are only mirrored).
+    warm_start: a card whose bundled weights start this model where names and shapes agree.
+    build: makes the network to train when it is not the card's own (fastai); None = the card's.
+    initialise: changes fresh weights in place.
+    """
+
+    name: str
+    model: str
+    folder: str
+    pairs: PairMaker
+    tile_minimum: int
+    batch: int
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.99)
+    warmup_steps: int = 200
+    final_rate: float = 0.02
+    clip: float = 0.5
+    frequency: float = 0.0
+    settle: float = 0.0
+    ema: float = 0.999
+    transpose: bool = True
+    warm_start: str | None = None
+    build: Callable[[], nn.Module] | None = None
+    initialise: Callable[[nn.Module], None] | None = None
+
+
+def enlarge_pairs(scale: int, patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
+    """A `patch` px low-resolution square by antialiased bicubic, and its original; 4 px of context are cut off."""
+    context = 4
+    target = crop(rng, tile, (patch + 2 * context) * scale)
+    reduced = degradations.reduce_bicubic(target, scale)
+    edge = context * scale
+    return reduced[context:-context, context:-context], target[edge:-edge, edge:-edge]
+
+
+def shake_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
+    """A shaken square and the sharp one behind it."""
+    margin = 16
+    sharp = crop(rng, tile, patch + 2 * margin)
+    return degradations.shake(rng, sharp, margin), sharp[margin:-margin, margin:-margin]
+
+
+def wear_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
+    """A worn square and the original, with 8 px of context cut off so that JPEG blocks lie anywhere."""
+    context = 8
+    original = crop(rng, tile, patch + 2 * context)
+    worn = degradations.wear(rng, original)
+    top, left = rng.integers(0, 2 * context + 1, 2)
+    window = (slice(top, top + patch), slice(left, left + patch))
+    return worn[window], original[window]
+
+
+def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
+    """A worn face and the original, whole 256 x 256 pictures.
+
+    Half of the faces are reduced to 0.65 .. 1 of their size and surrounded by reflection: most training crops are
+    tighter than the squares the page cuts (1.5 times the detector's box).
+    """
+    side = tile.shape[0]
+    tile = np.ascontiguousarray(tile)
+    if rng.random() < 0.5:
+        inner = int(rng.integers(round(0.65 * side), side + 1))
+        before = int(rng.integers(0, side - inner + 1)), int(rng.integers(0, side - inner + 1))
+        around = [(start, side - inner - start) for start in before]
+        tile = np.pad(degradations.resize(tile, (inner, inner)), (*around, (0, 0)), mode="reflect")
+    return degradations.wear_face(rng, tile), tile
+
+
+def quiet_residuals(network: nn.Module) -> None:
+    """EDSR: the second convolution of each block starts at a tenth of its default scale: blocks begin as identity."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if ".body.2." in name:
+                parameter.mul_(0.1)
+
+
+def start_as_identity(network: nn.Module) -> None:
+    """DeblurGAN-v2: He initialisation; residual branches start at a fifth, the last layer near zero.
+
+    Zero-gain branches (Goyal et al. 2017) were tried without batch statistics: their gains stayed at 0.02 after 4,600
+    steps and most of the heads died.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name.endswith("bn2.weight"):
+                parameter.fill_(0.2)
+            if name == "final.weight":
+                parameter.mul_(0.05)
+
+
+def start_as_copy(network: nn.Module) -> None:
+    """fastai's U-Net: the last block starts as identity, the last layer copies the picture's three channels."""
+    with torch.no_grad():
+        for key in ("layers.11.convpath.1.0", "layers.12.0"):
+            network.get_parameter(f"{key}.weight").mul_(0.02)
+            network.get_parameter(f"{key}.bias").zero_()
+        copy = network.get_parameter("layers.12.0.weight")
+        for channel in range(3):
+            copy[channel, copy.shape[1] - 3 + channel] = 1.0
+
+
+def start_quietly(network: nn.Module) -> None:
+    """pix2pix with a residual: normal(0, 0.02) weights as in the paper; begins as a copy."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.weight.normal_(0, 0.02)
+        network.get_parameter("final.weight").mul_(0.1)
+        network.get_parameter("final.bias").zero_()
+
+
+def warm_tail(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a neighbour's weights that fits this network by name and shape."""
+    own = network.state_dict()
+    return {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
+
+
+_EDSR: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232, "batch": 16, "learning_rate": 5e-4}
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="edsr-baseline-x2", model="edsr-baseline-x2", pairs=partial(enlarge_pairs, 2, 48),
+            initialise=quiet_residuals, **_EDSR,
+        ),
+        Recipe(
+            name="edsr-baseline-x3", model="edsr-baseline-x3", pairs=partial(enlarge_pairs, 3, 48),
+            warm_start="edsr-baseline-x2", **_EDSR,
+        ),
+        Recipe(
+            name="edsr-baseline-x4", model="edsr-baseline-x4", pairs=partial(enlarge_pairs, 4, 48),
+            warm_start="edsr-baseline-x2", **_EDSR,
+        ),
+        Recipe(
+            name="deblurgan-v2-resnet", model="deblurgan-v2-resnet", folder="train/general",
+            pairs=partial(shake_pairs, 128), tile_minimum=232, batch=12, learning_rate=5e-4,
+            frequency=2.0, settle=0.75, initialise=start_as_identity,
+        ),
+        Recipe(
+            name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",
+            pairs=partial(wear_pairs, 128), tile_minimum=232, batch=16, learning_rate=1e-3,
+            build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy,
+        ),
+        Recipe(
+            name="pix2pix-faces", model="pix2pix-faces", folder="train/faces",
+            pairs=face_pairs, tile_minimum=256, batch=8, learning_rate=5e-4, transpose=False,
+            initialise=start_quietly,
+        ),
+    )
+}  # fmt: skip
+
+
+def find_recipe(name: str) -> Recipe:
+    """The recipe of that name.
+
+    Raises:
+        OptionError: there is none.
+    """
+    if name not in RECIPES:
+        raise OptionError(f"There is no recipe '{name}'; the recipes are {', '.join(RECIPES)}.")
+    return RECIPES[name]

@@ -1,0 +1,1 @@
+"""Judging models: metrics, protocols, scores, contact sheets, birth certificates."""

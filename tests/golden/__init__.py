@@ -1,0 +1,1 @@
+"""Golden outputs of the bundled weights: `python -m tests.golden.make` rewrites them after a training."""

@@ -34,7 +34,7 @@ DEBLUR = Task(
     endpoint="deblur",
     suffix="deblurred",
     sentence="Takes camera shake out of a photo.",
-    default_model="deblurgan-v2-resnet",
+    default_model="residual-unet-deblur",
     baseline="the blurred input",
 )
 ENHANCE = Task(

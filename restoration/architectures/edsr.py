@@ -147,6 +147,7 @@ def _baseline(scale: int) -> ModelCard:
         receptive_margin=36,
         margin=36,
         gigaflop_per_megapixel=_BASELINE_COST[scale],
+        half=True,
     )
 
 

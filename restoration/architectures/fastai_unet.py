@@ -159,5 +159,6 @@ CARDS: tuple[ModelCard, ...] = (
         tiling=Tiling.MARGIN,
         margin=64,
         gigaflop_per_megapixel=87.8,
+        half=True,
     ),
 )

@@ -115,5 +115,6 @@ CARDS: tuple[ModelCard, ...] = (
         tiling=Tiling.NEVER,
         margin=0,
         gigaflop_per_megapixel=47.3,
+        half=True,
     ),
 )

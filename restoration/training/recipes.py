@@ -12,6 +12,7 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from restoration.architectures import residual_unet
 from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
@@ -177,6 +178,11 @@ RECIPES: dict[str, Recipe] = {
             name="deblurgan-v2-resnet", model="deblurgan-v2-resnet", folder="train/general",
             pairs=partial(shake_pairs, 128), tile_minimum=232, batch=12, learning_rate=5e-4,
             frequency=2.0, settle=0.75, initialise=start_as_identity,
+        ),
+        Recipe(
+            name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",
+            pairs=partial(shake_pairs, 128), tile_minimum=232, batch=8, learning_rate=5e-4,
+            frequency=2.0, initialise=residual_unet.quiet_residuals,
         ),
         Recipe(
             name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",

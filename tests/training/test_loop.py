@@ -141,7 +141,9 @@ def test_an_unknown_recipe_is_one_sentence() -> None:
         find_recipe("edsr")
 
 
-@pytest.mark.parametrize("name", ["deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"])
+@pytest.mark.parametrize(
+    "name", ["residual-unet-deblur", "deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"]
+)
 def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
     torch.manual_seed(0)
     recipe = RECIPES[name]

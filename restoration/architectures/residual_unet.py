@@ -1,0 +1,99 @@
+"""A plain U-Net of residual blocks on unshuffled pixels: the light deblurrer that is trained here.
+
+U-Net (Ronneberger et al. 2015) over EDSR's residual blocks (Lim et al. 2017); pixel unshuffling (Shi et al. 2016, the
+other way round) brings the picture to a quarter of its size without losing a value, so that all convolutions are dense
+3x3 ones where a CPU is quick. No norms: nothing to fold, nothing that depends on a batch or on a whole picture.
+Knows nothing of files, tiles or devices.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.architectures.edsr import ResidualBlock
+from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+
+_UNSHUFFLE = 4
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, 1.0) for _ in range(count)))
+
+
+def _doubling(inputs: int, outputs: int) -> nn.Sequential:
+    """1x1 convolution and pixel shuffle: twice the size."""
+    return nn.Sequential(nn.Conv2d(inputs, 4 * outputs, 1), nn.PixelShuffle(2))
+
+
+class ResidualUNet(nn.Module):
+    """Three levels, at a quarter, an eighth and a sixteenth of the picture's size; the result is added to the picture.
+
+    Args:
+        widths: channels of the levels, finest first.
+        depths: residual blocks of the levels, on each way for the first two.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+        super().__init__()
+        fine, middle, coarse = widths
+        self.head = nn.Conv2d(3 * _UNSHUFFLE**2, fine, 3, padding=1)
+        self.down0, self.halve0 = _blocks(fine, depths[0]), nn.Conv2d(fine, middle, 3, 2, 1)
+        self.down1, self.halve1 = _blocks(middle, depths[1]), nn.Conv2d(middle, coarse, 3, 2, 1)
+        self.bottom = _blocks(coarse, depths[2])
+        self.double1, self.up1 = _doubling(coarse, middle), _blocks(middle, depths[1])
+        self.double0, self.up0 = _doubling(middle, fine), _blocks(fine, depths[0])
+        self.tail = nn.Conv2d(fine, 3 * _UNSHUFFLE**2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same shape; sides are continued by the edge to multiples of 16."""
+        height, width = x.shape[-2:]
+        bottom, right = -height % 16, -width % 16
+        whole = F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
+        fine = self.down0(self.head(F.pixel_unshuffle(whole, _UNSHUFFLE)))
+        middle = self.down1(self.halve0(fine))
+        coarse = self.bottom(self.halve1(middle))
+        middle = self.up1(middle + self.double1(coarse))
+        fine = self.up0(fine + self.double0(middle))
+        return x + F.pixel_shuffle(self.tail(fine), _UNSHUFFLE)[..., :height, :width]
+
+
+def quiet_residuals(network: nn.Module) -> None:
+    """Starts the second convolution of each block, and the tail, at a tenth of their default scale."""
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if ".body.2." in name or name == "tail.weight":
+                parameter.mul_(0.1)
+
+
+PROVENANCE = Provenance(
+    paper="U-Net: Convolutional Networks for Biomedical Image Segmentation",
+    authors="Ronneberger, Fischer, Brox",
+    year=2015,
+    url="https://arxiv.org/abs/1505.04597",
+    code_url="https://lmb.informatik.uni-freiburg.de/people/ronneber/u-net/",
+    code_licence="none used: written from the paper",
+)
+
+CARDS: tuple[ModelCard, ...] = (
+    ModelCard(
+        name="residual-unet-deblur",
+        family="residual-unet-deblur",
+        title="Residual U-Net",
+        sentence="A light U-Net of residual blocks, trained here on random camera shake.",
+        task="deblur",
+        build=partial(ResidualUNet, (96, 128, 160), (3, 3, 3)),
+        checkpoints=(
+            Checkpoint(
+                name="restoration", filename="residual-unet-deblur.safetensors", licence="see weights/README.md"
+            ),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=16, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=64,
+        gigaflop_per_megapixel=208.0,
+        half=True,
+    ),
+)

@@ -1,0 +1,1 @@
+"""The page, the widget and the API: everything that knows Gradio."""

@@ -243,7 +243,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=64,
+        margin=128,
         gigaflop_per_megapixel=146.0,
     ),
     ModelCard(

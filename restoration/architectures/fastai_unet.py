@@ -157,7 +157,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=1, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=64,
+        margin=128,
         gigaflop_per_megapixel=87.8,
         half=True,
     ),

@@ -92,7 +92,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=64,
+        margin=128,
         gigaflop_per_megapixel=208.0,
         half=True,
     ),

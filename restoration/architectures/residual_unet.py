@@ -8,7 +8,6 @@ Knows nothing of files, tiles or devices.
 
 from functools import partial
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -57,14 +56,6 @@ class ResidualUNet(nn.Module):
         middle = self.up1(middle + self.double1(coarse))
         fine = self.up0(fine + self.double0(middle))
         return x + F.pixel_shuffle(self.tail(fine), _UNSHUFFLE)[..., :height, :width]
-
-
-def quiet_residuals(network: nn.Module) -> None:
-    """Starts the second convolution of each block, and the tail, at a tenth of their default scale."""
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if ".body.2." in name or name == "tail.weight":
-                parameter.mul_(0.1)
 
 
 PROVENANCE = Provenance(

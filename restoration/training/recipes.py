@@ -12,7 +12,6 @@ import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
-from restoration.architectures import residual_unet
 from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
@@ -105,10 +104,10 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
 
 
 def quiet_residuals(network: nn.Module) -> None:
-    """EDSR: the second convolution of each block starts at a tenth of its default scale: blocks begin as identity."""
+    """EDSR, residual U-Net: second convolutions, and a residual's tail, start at a tenth: blocks begin as identity."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if ".body.2." in name:
+            if ".body.2." in name or name == "tail.weight":
                 parameter.mul_(0.1)
 
 
@@ -182,7 +181,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",
             pairs=partial(shake_pairs, 128), tile_minimum=232, batch=8, learning_rate=5e-4,
-            frequency=2.0, initialise=residual_unet.quiet_residuals,
+            frequency=2.0, initialise=quiet_residuals,
         ),
         Recipe(
             name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",

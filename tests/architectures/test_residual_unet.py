@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from restoration.architectures.residual_unet import ResidualUNet, quiet_residuals
+from restoration.architectures.residual_unet import ResidualUNet
+from restoration.training.recipes import quiet_residuals
 
 
 def small() -> ResidualUNet:

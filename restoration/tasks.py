@@ -33,7 +33,7 @@ DEBLUR = Task(
     title="Deblur",
     endpoint="deblur",
     suffix="deblurred",
-    sentence="Takes camera shake out of a photo.",
+    sentence="Sharpens a photo with light camera shake.",
     default_model="residual-unet-deblur",
     baseline="the blurred input",
 )

@@ -17,7 +17,7 @@ from restoration.registry import MODELS
 from restoration.weights import BUNDLED_FOLDER, WeightStore, load_strictly, read_published
 
 CARD = MODELS["edsr-baseline-x2"]
-ENOUGH = 5  # cards that must be usable from a clone
+ENOUGH = 6  # cards that must be usable from a clone
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ def test_enough_models_travel_in_the_repository() -> None:
     store = WeightStore()
     available = [card.name for card in MODELS.values() if store.availability(card).available]
     assert len(available) >= ENOUGH
-    assert {MODELS[name].task for name in available} >= {"enhance", "enlarge", "faces"}
+    assert {MODELS[name].task for name in available} == {"deblur", "enhance", "enlarge", "faces"}
 
 
 @pytest.mark.parametrize("path", sorted(BUNDLED_FOLDER.glob("*.safetensors")), ids=lambda p: p.stem)

@@ -83,7 +83,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=128,
+        margin=64,
         gigaflop_per_megapixel=208.0,
         half=True,
     ),

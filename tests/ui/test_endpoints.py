@@ -307,7 +307,7 @@ def test_a_job_tells_its_progress(client: Client, tmp_path: Path) -> None:
 def test_a_cancelled_job_stops_computing_and_the_next_one_runs_alone(
     client: Client, server: Server, photo: Path, tmp_path: Path
 ) -> None:
-    Image.fromarray(picture(600, 700)).save(tmp_path / "big.png")
+    Image.fromarray(picture(1500, 1400)).save(tmp_path / "big.png")  # over 30 tiles on a quick machine too
     job = client.submit(image=handle_file(tmp_path / "big.png"), model="heavy", api_name="/enlarge")
     deadline = time.monotonic() + 60
     step: dict[str, Any] = {}

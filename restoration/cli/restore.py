@@ -103,7 +103,8 @@ def _attempt(order: _Order, source: Source, label: str) -> dict[str, Any]:
 
 def _restore(order: _Order, path: Path, label: str) -> dict[str, Any]:
     from restoration.images.reading import read_image
-    from restoration.images.writing import encoding_notes, result_name
+    from restoration.images.writing import result_name
+    from restoration.pipelines.written import as_written
 
     began = time.perf_counter()
     document = read_image(path, limits=order.engine.limits)
@@ -114,8 +115,7 @@ def _restore(order: _Order, path: Path, label: str) -> dict[str, Any]:
     stem = result_name(image.origin.name, TASKS[order.request.task].suffix, round(image.width / document.width))
     written = order.destination.write(image, stem, order.quality)
     seconds = {"decode": decoded - began, **report.seconds, "encode": time.perf_counter() - restored}
-    warnings = (*report.warnings, *encoding_notes(image, order.destination.format))
-    report = replace(report, seconds=seconds, warnings=tuple(dict.fromkeys(warnings)))
+    report = as_written(replace(report, seconds=seconds), image, order.destination.format)
     return {"input_path": str(path), "output_path": str(written), **report.as_json()}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import time
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,15 +19,14 @@ import numpy as np
 from restoration.errors import OptionError
 from restoration.images.document import ImageDocument
 from restoration.images.reading import read_image
-from restoration.images.writing import FORMATS, encoding_notes, output_format, result_name, write_image
+from restoration.images.writing import FORMATS, output_format, result_name, write_image
 from restoration.inference.engine import Engine
-from restoration.inference.report import Progress, Report, Restoration
+from restoration.inference.report import Progress, Restoration
 from restoration.pipelines.request import Request
 from restoration.pipelines.restore import stream
+from restoration.pipelines.written import as_written
 from restoration.tasks import TASKS
 from restoration.ui.uploads import Photo, upload_folder
-
-_MOST_BITS = {"jpeg": 8, "webp": 8, "avif": 8, "png": 16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +101,8 @@ def stream_job(engine: Engine, photo: Photo, order: Order) -> Steps:
     began = time.perf_counter()
     path = _write(restoration.image, order, card.scale)
     seconds = {"decode": decode_seconds, **restoration.report.seconds, "encode": time.perf_counter() - began}
-    report = _report(restoration.report, restoration.image, order, seconds)
-    yield Done(path=path, report=report, before=document, after=restoration.image)
+    report = as_written(replace(restoration.report, seconds=seconds), restoration.image, order.output_format)
+    yield Done(path=path, report=report.as_json(), before=document, after=restoration.image)
 
 
 def _restore(engine: Engine, document: ImageDocument, order: Order) -> Generator[Progress, None, Restoration]:
@@ -135,16 +134,3 @@ def _write(image: ImageDocument, order: Order, scale: int) -> Path:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
-
-
-def _report(report: Report, result: ImageDocument, order: Order, seconds: Mapping[str, float]) -> dict[str, Any]:
-    """The report of the API: the engine's, with the stages and the format it cannot know."""
-    target = output_format(result, order.output_format)
-    bits = min(result.color.dtype.itemsize * 8, _MOST_BITS.get(target, 32))
-    warnings = (*report.warnings, *encoding_notes(result, order.output_format))
-    return replace(
-        report,
-        seconds=seconds,
-        warnings=tuple(dict.fromkeys(warnings)),
-        output=replace(report.output, format=target.upper(), bits=bits),
-    ).as_json()

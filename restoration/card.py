@@ -119,3 +119,8 @@ class ModelCard:
     margin: int = 0
     gigaflop_per_megapixel: float
     half: bool = False
+
+    @property
+    def bundled(self) -> Checkpoint | None:
+        """The weights that travel in the repository, if the card has any."""
+        return next((checkpoint for checkpoint in self.checkpoints if checkpoint.bundled), None)

@@ -45,7 +45,7 @@ class WeightStore:
 
     def availability(self, card: ModelCard) -> Availability:
         """Whether the card's bundled weights are here and beat their baseline on the held-out pictures."""
-        bundled = self._bundled(card)
+        bundled = card.bundled
         if bundled is None:
             return Availability(False, "Its weights are not bundled: they are too large or were not trained yet.")
         if not (self.folder / bundled.filename).is_file():
@@ -66,7 +66,7 @@ class WeightStore:
         """
         from safetensors.torch import load
 
-        bundled = self._bundled(card)
+        bundled = card.bundled
         if bundled is None:
             raise WeightsError(f"The model '{card.name}' has no bundled weights.")
         path = self.folder / bundled.filename
@@ -92,12 +92,8 @@ class WeightStore:
         """
         network = card.build()
         load_strictly(network, self.bundled_state(card), card.name)
-        bundled = self._bundled(card)
+        bundled = card.bundled
         return network.eval(), bundled.name if bundled else ""
-
-    @staticmethod
-    def _bundled(card: ModelCard) -> Checkpoint | None:
-        return next((checkpoint for checkpoint in card.checkpoints if checkpoint.bundled), None)
 
 
 def read_published(path: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:

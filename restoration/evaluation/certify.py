@@ -136,10 +136,9 @@ def bundled_name(card: ModelCard) -> str:
     Raises:
         WeightsError: the card has none.
     """
-    for checkpoint in card.checkpoints:
-        if checkpoint.bundled:
-            return checkpoint.filename
-    raise WeightsError(f"The model '{card.name}' has no bundled weights to certify.")
+    if card.bundled is None:
+        raise WeightsError(f"The model '{card.name}' has no bundled weights to certify.")
+    return card.bundled.filename
 
 
 def read_facts(run: Path) -> dict[str, Any]:

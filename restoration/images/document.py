@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from restoration.errors import ImageFileError
+
 Samples = NDArray[np.uint8] | NDArray[np.uint16] | NDArray[np.float32]
 
 
@@ -72,3 +74,13 @@ class ImageDocument:
     def peak(self) -> float:
         """The value of white: 255, 65535 or 1.0."""
         return {"uint8": 255.0, "uint16": 65535.0}.get(self.color.dtype.name, 1.0)
+
+
+def require_finite(document: ImageDocument) -> None:
+    """Refuses a float picture with holes in it.
+
+    Raises:
+        ImageFileError: a colour value is NaN or infinite.
+    """
+    if document.color.dtype.kind == "f" and not np.isfinite(document.color).all():
+        raise ImageFileError("The picture holds values that are not numbers (NaN or infinity).")

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard
-from restoration.errors import ImageFileError, OptionError
-from restoration.images.document import ImageDocument, Samples
+from restoration.errors import OptionError
+from restoration.images.document import ImageDocument, Samples, require_finite
 from restoration.images.limits import Limits
 from restoration.images.resizing import resize_alpha, resize_color
 from restoration.inference.device import choose_device, choose_precision
@@ -173,8 +173,7 @@ class Engine:
         if side and (document.height, document.width) != (side, side):
             raise ValueError(f"{card.name} takes {side} x {side} pixels, not {document.width} x {document.height}")
         self.limits.check_output(document.height * card.scale, document.width * card.scale)
-        if document.color.dtype.kind == "f" and not np.isfinite(document.color).all():
-            raise ImageFileError("The picture holds values that are not numbers (NaN or infinity).")
+        require_finite(document)
 
     def _steps(self, document: ImageDocument, card: ModelCard, strength: float, task: str) -> Steps:
         began = time.perf_counter()
@@ -247,7 +246,7 @@ class Engine:
         return Report(
             task=task,
             model=card.name,
-            checkpoint=next((checkpoint.name for checkpoint in card.checkpoints if checkpoint.bundled), ""),
+            checkpoint=card.bundled.name if card.bundled else "",
             device=place.device,
             precision=place.precision,
             input=size,

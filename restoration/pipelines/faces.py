@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restoration.card import ModelCard
-from restoration.errors import ImageFileError
-from restoration.images.document import ImageDocument, Samples
+from restoration.images.document import ImageDocument, Samples, require_finite
 from restoration.inference.engine import Engine
 from restoration.inference.report import Progress, Report, Restoration, Size
 from restoration.pipelines.detection import Detector, Face, choose_detector
@@ -72,8 +71,7 @@ def stream(
     """
     card = request.card(engine.models, engine.store)
     engine.limits.check_output(document.height, document.width)
-    if document.color.dtype.kind == "f" and not np.isfinite(document.color).all():
-        raise ImageFileError("The picture holds values that are not numbers (NaN or infinity).")
+    require_finite(document)
     began = time.perf_counter()
     detector = detector or choose_detector([engine.store.folder])
     found = detector.detect(document.color)
@@ -140,7 +138,7 @@ def _report(
     return Report(
         task=card.task,
         model=card.name,
-        checkpoint=next((checkpoint.name for checkpoint in card.checkpoints if checkpoint.bundled), ""),
+        checkpoint=card.bundled.name if card.bundled else "",
         device=place.device,
         precision=place.precision,
         input=size,

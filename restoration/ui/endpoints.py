@@ -151,7 +151,7 @@ def model_list(engine: Engine) -> list[dict[str, Any]]:
     for card in engine.models.values():
         certificate = engine.store.certificate(card) or {}
         availability = engine.store.availability(card)
-        first = next((checkpoint for checkpoint in card.checkpoints if checkpoint.bundled), card.checkpoints[0])
+        first = card.bundled or card.checkpoints[0]
         listed.append(
             {
                 "name": card.name,

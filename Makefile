@@ -4,7 +4,8 @@
 #   make run     the page on http://127.0.0.1:7860         make run PORT=8000     on another port
 #   make test    the whole test suite                      make test ARGS="-k tiling"
 #   make check   lint, format, types and the fast tests
-#   make bench   the time each model takes on this machine
+#   make bench   speed and memory of each model on this machine, raced against reference implementations
+#   make bench-check   fails when speed (against those) or memory got worse than in the newest result
 #   make clean   removes caches; `make distclean` also .venv
 
 VENV := .venv
@@ -13,7 +14,7 @@ CANDIDATES := python3.12 python3.11 python3.13 python3 python
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check bench clean distclean
+.PHONY: run test check bench bench-check clean distclean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/serving.stamp
@@ -30,7 +31,10 @@ check: $(VENV)/testing.stamp
 	$(PYTHON) -m pytest -m "not slow and not browser" $(ARGS)
 
 bench: $(VENV)/serving.stamp
-	$(PYTHON) -m benchmarks.speed $(ARGS)
+	$(PYTHON) -m restoration bench --peers $(ARGS)
+
+bench-check: $(VENV)/serving.stamp
+	$(PYTHON) -m restoration bench --check $(ARGS)
 
 clean:
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

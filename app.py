@@ -5,9 +5,11 @@ import spaces  # isort: skip
 import logging
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from restoration.images.limits import Limits
+from restoration.inference.backends.backend import backend_from_environment, cache_from_environment
 from restoration.inference.engine import Engine
 from restoration.inference.reactions import classify_error, classify_zerogpu
 from restoration.inference.runner import Job
@@ -29,10 +31,15 @@ def on_zerogpu(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 def build_engine(environ: Mapping[str, str]) -> Engine:
     """The engine for where this process runs: a ZeroGPU Space, or any machine with or without a GPU."""
-    limits = Limits.from_environment(environ)
+    make = partial(
+        Engine,
+        limits=Limits.from_environment(environ),
+        backend=backend_from_environment(environ),
+        cache=cache_from_environment(environ),
+    )
     if environ.get("SPACES_ZERO_GPU"):
-        return Engine(limits=limits, on_gpu=on_zerogpu, classify=classify_zerogpu)
-    return Engine(limits=limits, classify=classify_error)
+        return make(on_gpu=on_zerogpu, classify=classify_zerogpu)
+    return make(classify=classify_error)
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from restoration.architectures import deblurgan_v2, edsr, fastai_unet, pix2pix, residual_unet
+from restoration.architectures import blind_deconvolution, deblurgan_v2, edsr, fastai_unet, pix2pix, residual_unet
 from restoration.card import ModelCard
 from restoration.errors import OptionError, UnknownModel
 
@@ -80,4 +80,13 @@ class Registry(Mapping[str, ModelCard]):
         return f"There is no model '{name}': {hint}"
 
 
-MODELS = Registry((*residual_unet.CARDS, *deblurgan_v2.CARDS, *fastai_unet.CARDS, *edsr.CARDS, *pix2pix.CARDS))
+MODELS = Registry(
+    (
+        *blind_deconvolution.CARDS,
+        *residual_unet.CARDS,
+        *deblurgan_v2.CARDS,
+        *fastai_unet.CARDS,
+        *edsr.CARDS,
+        *pix2pix.CARDS,
+    )
+)

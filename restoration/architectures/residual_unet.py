@@ -32,21 +32,28 @@ class ResidualUNet(nn.Module):
     Args:
         widths: channels of the levels, finest first.
         depths: residual blocks of the levels, on each way for the first two.
+        inputs, outputs: channels of the picture, and of what `residual` gives.
     """
 
-    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+    def __init__(
+        self, widths: tuple[int, int, int], depths: tuple[int, int, int], inputs: int = 3, outputs: int = 3
+    ) -> None:
         super().__init__()
         fine, middle, coarse = widths
-        self.head = nn.Conv2d(3 * _UNSHUFFLE**2, fine, 3, padding=1)
+        self.head = nn.Conv2d(inputs * _UNSHUFFLE**2, fine, 3, padding=1)
         self.down0, self.halve0 = _blocks(fine, depths[0]), nn.Conv2d(fine, middle, 3, 2, 1)
         self.down1, self.halve1 = _blocks(middle, depths[1]), nn.Conv2d(middle, coarse, 3, 2, 1)
         self.bottom = _blocks(coarse, depths[2])
         self.double1, self.up1 = _doubling(coarse, middle), _blocks(middle, depths[1])
         self.double0, self.up0 = _doubling(middle, fine), _blocks(fine, depths[0])
-        self.tail = nn.Conv2d(fine, 3 * _UNSHUFFLE**2, 3, padding=1)
+        self.tail = nn.Conv2d(fine, outputs * _UNSHUFFLE**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] -> the same shape; sides are continued by the edge to multiples of 16."""
+        """(B, 3, H, W) RGB in [0, 1] -> the same shape."""
+        return x + self.residual(x)
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W) -> (B, outputs, H, W); sides are continued by the edge to multiples of 16."""
         height, width = x.shape[-2:]
         bottom, right = -height % 16, -width % 16
         whole = F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
@@ -55,7 +62,7 @@ class ResidualUNet(nn.Module):
         coarse = self.bottom(self.halve1(middle))
         middle = self.up1(middle + self.double1(coarse))
         fine = self.up0(fine + self.double0(middle))
-        return x + F.pixel_shuffle(self.tail(fine), _UNSHUFFLE)[..., :height, :width]
+        return F.pixel_shuffle(self.tail(fine), _UNSHUFFLE)[..., :height, :width]
 
 
 PROVENANCE = Provenance(

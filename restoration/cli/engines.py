@@ -25,10 +25,17 @@ def default_engine(device: str = "auto", store: WeightStore | None = None, *, ca
         call_seconds: no network call is planned to last longer.
 
     Raises:
-        OptionError: the device is not there, or a limit in the environment is not a number.
+        OptionError: the device or the backend is not there, or a limit in the environment is not a number.
     """
     from restoration.images.limits import Limits
+    from restoration.inference.backends.backend import backend_from_environment, cache_from_environment
     from restoration.inference.engine import Engine
 
-    limits = Limits.from_environment(os.environ)
-    return Engine(store=store, device=device, limits=limits, call_seconds=call_seconds)
+    return Engine(
+        store=store,
+        device=device,
+        limits=Limits.from_environment(os.environ),
+        call_seconds=call_seconds,
+        backend=backend_from_environment(os.environ),
+        cache=cache_from_environment(os.environ),
+    )

@@ -9,6 +9,7 @@ import argparse
 import textwrap
 from pathlib import Path
 
+from restoration.cli.bench import newest_table
 from restoration.cli.engines import EngineMaker
 from restoration.errors import DataError
 
@@ -22,7 +23,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser = commands.add_parser(
         "tables",
         help="regenerate the tables of the README",
-        description="Rewrites what stands between <!-- models:start --> and <!-- models:end -->, and likewise for cli.",
+        description="Rewrites what stands between <!-- models:start --> and <!-- models:end -->, and for cli, speed.",
     )
     parser.add_argument(
         "document", nargs="?", type=Path, default=Path("README.md"), metavar="FILE", help="default README.md"
@@ -45,6 +46,7 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
         raise DataError(f"The document {args.document} cannot be read.") from error
     fresh = replace_block(text, "models", model_table())
     fresh = replace_block(fresh, "cli", f"```\n{command_help(args.root)}\n```")
+    fresh = replace_block(fresh, "speed", newest_table())
     if args.check and fresh != text:
         raise DataError(f"{args.document} is stale: run 'python -m restoration tables {args.document}'.")
     if fresh != text:
@@ -54,33 +56,40 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
 
 def command_help(root: argparse.ArgumentParser) -> str:
     """Every command with its usage line and options, as plain text."""
-    parts = []
-    for action in root._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            parts += [_describe(parser) for parser in action.choices.values()]
-    return "\n\n".join(parts)
+    return "\n\n".join(_describe(parser) for parser in _commands(root))
+
+
+def _commands(parser: argparse.ArgumentParser) -> list[argparse.ArgumentParser]:
+    """The parsers that run something, in order: those of the actions where a command has actions."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return [one for action in inner for child in action.choices.values() for one in _commands(child)] or [parser]
 
 
 def _describe(parser: argparse.ArgumentParser) -> str:
     actions = [action for action in parser._actions if not isinstance(action, argparse._HelpAction)]
-    exclusive = [group._group_actions for group in parser._mutually_exclusive_groups]
     usage, seen = [parser.prog], set()
     for action in actions:
         if id(action) in seen:
             continue
-        group = next((group for group in exclusive if action in group), [action])
-        seen |= {id(member) for member in group}
-        required = action.required or any(action in members for members in exclusive)
-        words = " | ".join(_usage(member) for member in group)
-        usage.append((f"({words})" if len(group) > 1 else words) if required else f"[{words}]")
+        group = next((one for one in parser._mutually_exclusive_groups if action in one._group_actions), None)
+        members = group._group_actions if group else [action]
+        seen |= {id(member) for member in members}
+        words = " | ".join(_usage(member) for member in members)
+        required = group.required if group else action.required
+        usage.append((f"({words})" if group else words) if required else f"[{words}]")
     joined = " ".join(word.replace(" ", _UNBROKEN) for word in usage)
     lines = textwrap.wrap(joined, _WIDTH, subsequent_indent="    ", break_on_hyphens=False)
-    lines = [line.replace(_UNBROKEN, " ") for line in lines]
-    for action in actions:
-        name = ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {_value(action)}")
-        first, *others = textwrap.wrap(action.help or "", _WIDTH - _COLUMN)
-        lines += [f"  {name.strip():{_COLUMN - 2}}{first}", *(" " * _COLUMN + line for line in others)]
-    return "\n".join(lines)
+    return "\n".join([line.replace(_UNBROKEN, " ") for line in lines] + [_option(action) for action in actions])
+
+
+def _option(action: argparse.Action) -> str:
+    """The name and, in the second column, the help; a long name has a line of its own."""
+    name = ", ".join(action.option_strings) + ("" if action.nargs == 0 else f" {_value(action)}")
+    help_lines = textwrap.wrap(action.help or "", _WIDTH - _COLUMN)
+    first = f"  {name.strip()}"
+    if len(first) < _COLUMN and help_lines:
+        first = f"{first:{_COLUMN}}{help_lines.pop(0)}"
+    return "\n".join([first, *(" " * _COLUMN + line for line in help_lines)])
 
 
 def _usage(action: argparse.Action) -> str:
@@ -89,4 +98,6 @@ def _usage(action: argparse.Action) -> str:
 
 
 def _value(action: argparse.Action) -> str:
+    if isinstance(action.metavar, tuple):
+        return " ".join(action.metavar)
     return "|".join(map(str, action.choices)) if action.choices else str(action.metavar or action.dest)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from restoration.card import ModelCard
 from restoration.errors import DataError, WeightsError
-from restoration.evaluation.evaluate import Measured, Score, measure, needed_kernels
+from restoration.evaluation.evaluate import Measured, measure, needed_kernels
 from restoration.evaluation.protocols import DESCRIPTIONS
+from restoration.evaluation.scores import Score
 from restoration.tasks import TASKS
 from restoration.weights import WeightStore
 
@@ -33,7 +34,9 @@ SETS: dict[str, tuple[str, ...]] = {  # below DATA/eval; the first one decides
     "faces": ("faces",),
 }
 _KERNELS = "kernels/levin09.npz"  # below DATA
-_FACTS = ("warm_start", "minutes", "iterations", "batch", "hardware", "torch", "precision", "seed")  # from run.json
+_FACTS = (  # from run.json
+    "warm_start", "start", "losses", "minutes", "iterations", "batch", "hardware", "torch", "precision", "seed",
+)  # fmt: skip
 
 
 class CandidateStore(WeightStore):

@@ -1,4 +1,4 @@
-"""Scores of models by the protocols: ours beside the baseline, on a folder of sharp pictures.
+"""Scores of models, ours beside the baseline: by the protocols on sharp pictures, or on two folders of pairs.
 
 What is measured is what is served: pictures go through the engine. Faces are the exception that the protocol makes: its
 crops go straight through the network, without detection.
@@ -6,60 +6,24 @@ crops go straight through the network, without detection.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from restoration.card import ModelCard
-from restoration.errors import DataError, OptionError, WeightsError
-from restoration.evaluation import metrics, protocols
+from restoration.errors import OptionError, WeightsError
+from restoration.evaluation import protocols
+from restoration.evaluation.pairs import Pair, folder_pairs, match_folders, protocol_pairs
 from restoration.evaluation.protocols import Kernel, Picture
+from restoration.evaluation.scores import Criterion, PictureScore, Score, mean_score
 from restoration.images.document import ImageDocument
 from restoration.tasks import TASKS
 
 if TYPE_CHECKING:
     from restoration.inference.engine import Engine
-
-_IDENTICAL = 100.0  # dB, what an identical picture counts for in a mean
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
-    """Means over the measured pictures; `pictures` counts degraded pictures (deblur: pictures x kernels).
-
-    psnr, ssim: of the model's output; baseline_psnr, baseline_ssim: of what it must beat (`Task.baseline`). PSNR in dB.
-    """
-
-    model: str
-    task: str
-    scale: int
-    pictures: int
-    psnr: float
-    ssim: float
-    baseline_psnr: float
-    baseline_ssim: float
-
-    @property
-    def gain(self) -> float:
-        """dB over the baseline."""
-        return self.psnr - self.baseline_psnr
-
-    def as_json(self) -> dict[str, Any]:
-        """The row of `evaluate --json`, numbers rounded to 4 decimals."""
-        return {key: round(value, 4) if isinstance(value, float) else value for key, value in asdict(self).items()}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One thing to restore. degraded: the network's input; baseline and sharp have the output's size."""
-
-    name: str
-    degraded: Picture
-    baseline: Picture
-    sharp: Picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +41,10 @@ class Measured:
     baseline_ssim: float
 
 
+OnPair = Callable[[Measured], None]
+_Item = TypeVar("_Item")
+
+
 def evaluate(
     task: str,
     data: Path,
@@ -86,9 +54,9 @@ def evaluate(
     scale: int | None = None,
     kernels: Path | None = None,
     limit: int | None = None,
-    on_pair: Callable[[Measured], None] | None = None,
+    on_pair: OnPair | None = None,
 ) -> list[Score]:
-    """One score per model.
+    """One score per model, by the task's protocol.
 
     Args:
         task: a task id.
@@ -108,6 +76,48 @@ def evaluate(
     blurs = needed_kernels(task, kernels)
     cards = choose_cards(engine, task, model, scale)
     return [measure(card, data, engine=engine, kernels=blurs, limit=limit, on_pair=on_pair) for card in cards]
+
+
+def evaluate_pairs(
+    degraded: Path,
+    sharp: Path,
+    *,
+    engine: Engine,
+    task: str = "deblur",
+    model: str | None = None,
+    scale: int | None = None,
+    channels: str | None = None,
+    border: int | None = None,
+    limit: int | None = None,
+    on_pair: OnPair | None = None,
+) -> list[Score]:
+    """One score per model on pairs that are there already, as published for GOPRO and REDS.
+
+    Args:
+        degraded: the folder of inputs; for enlarge they are `scale` times smaller than the truths.
+        sharp: the folder of truths, with the same names, in sub-folders too; endings may differ.
+        engine: runs the models.
+        task, model, scale, on_pair: as for `evaluate`.
+        channels: "rgb" or "y"; None = y for enlarge, else rgb.
+        border: pixels left out on every side; None = the scale for enlarge, else 0.
+        limit: only the first N pairs.
+
+    Raises:
+        OptionError: an unknown task or model, a scale no model has, or channels or a border that cannot be.
+        DataError: the folders do not match or cannot be used.
+        WeightsError: no model of the task has weights.
+    """
+    scores = []
+    for card in choose_cards(engine, task, model, scale):
+        enlarging = card.task == "enlarge"
+        criterion = Criterion(
+            channels=channels or ("y" if enlarging else "rgb"),
+            border=(card.scale if enlarging else 0) if border is None else border,
+        )
+        files = _limited(match_folders(degraded, sharp), limit)
+        pairs = folder_pairs(card, files)
+        scores.append(_measured(card, pairs, len(files), criterion=criterion, engine=engine, on_pair=on_pair))
+    return scores
 
 
 def choose_cards(engine: Engine, task: str, model: str | None, scale: int | None) -> tuple[ModelCard, ...]:
@@ -154,7 +164,7 @@ def measure(
     engine: Engine,
     kernels: Sequence[Kernel] = (),
     limit: int | None = None,
-    on_pair: Callable[[Measured], None] | None = None,
+    on_pair: OnPair | None = None,
 ) -> Score:
     """The mean scores of one card on a folder; the pictures are read, degraded and restored one at a time.
 
@@ -162,65 +172,47 @@ def measure(
         OptionError: the limit is below 1.
         DataError: the pictures cannot be used.
     """
+    paths = _limited(protocols.list_pictures(data), limit)
+    pairs = protocol_pairs(card, paths, kernels)
+    total = len(paths) * max(1, len(kernels))
+    return _measured(card, pairs, total, criterion=protocol_criterion(card), engine=engine, on_pair=on_pair)
+
+
+def protocol_criterion(card: ModelCard) -> Criterion:
+    """What the task's protocol compares: Y for enlarge, else RGB, without the protocol's border."""
+    channels = "y" if card.task == "enlarge" else "rgb"
+    return Criterion(channels=channels, border=protocols.BORDERS.get(card.task, card.scale))
+
+
+def _limited(items: list[_Item], limit: int | None) -> list[_Item]:
     if limit is not None and limit < 1:
         raise OptionError(f"At least one picture is needed, not {limit}.")
-    paths = protocols.list_pictures(data)[:limit]
-    total = len(paths) * max(1, len(kernels))
+    return items[:limit]
+
+
+def _measured(
+    card: ModelCard,
+    pairs: Iterable[Pair],
+    total: int,
+    *,
+    criterion: Criterion,
+    engine: Engine,
+    on_pair: OnPair | None,
+) -> Score:
     restore = restorer(engine, card)
-    rows: list[tuple[float, float, float, float]] = []
-    for index, pair in enumerate(pairs(card, paths, kernels)):
+    rows: list[PictureScore] = []
+    for index, pair in enumerate(pairs):
         restored = restore(pair.degraded)
-        ours, before = compare(card, restored, pair.sharp), compare(card, pair.baseline, pair.sharp)
-        rows.append((*ours, *before))
+        psnr, ssim = criterion.compare(restored, pair.sharp)
+        baseline_psnr, baseline_ssim = criterion.compare(pair.baseline, pair.sharp)
+        row = PictureScore(
+            name=pair.name, psnr=psnr, ssim=ssim, baseline_psnr=baseline_psnr, baseline_ssim=baseline_ssim
+        )
+        rows.append(row)
         if on_pair:
-            on_pair(
-                Measured(
-                    card=card, index=index, total=total, pair=pair, restored=restored, psnr=ours[0], ssim=ours[1],
-                    baseline_psnr=before[0], baseline_ssim=before[1],
-                )
-            )  # fmt: skip
-    psnr, ssim, baseline_psnr, baseline_ssim = (float(value) for value in np.mean(rows, axis=0))
-    return Score(
-        model=card.name, task=card.task, scale=card.scale, pictures=len(rows), psnr=psnr, ssim=ssim,
-        baseline_psnr=baseline_psnr, baseline_ssim=baseline_ssim,
-    )  # fmt: skip
-
-
-def pairs(card: ModelCard, paths: Sequence[Path], kernels: Sequence[Kernel]) -> Iterator[Pair]:
-    """The pairs of the card's task, lazily, in the order of the paths (deblur: all kernels of a picture in turn).
-
-    Raises:
-        DataError: a picture does not fit the protocol.
-    """
-    for index, path in enumerate(paths):
-        sharp = protocols.read_sharp(path)
-        if card.size.fixed and sharp.shape[:2] != (card.size.fixed, card.size.fixed):
-            raise DataError(f"{path.name} is not {card.size.fixed} x {card.size.fixed} pixels, as '{card.name}' needs.")
-        degraded = protocols.degrade(card.task, sharp, index, scale=card.scale, kernels=kernels)
-        for number, picture in enumerate(degraded):
-            name = f"{path.stem}, kernel {number + 1}" if len(degraded) > 1 else path.stem
-            if card.task == "enlarge":
-                baseline = protocols.enlarge_bicubic(picture, card.scale)
-                sharp = protocols.reduce(sharp, card.scale)[1]
-            else:
-                baseline = picture
-            yield Pair(name=name, degraded=picture, baseline=baseline, sharp=sharp)
-
-
-def compare(card: ModelCard, picture: Picture, sharp: Picture) -> tuple[float, float]:
-    """(PSNR in dB, SSIM) as the task's protocol has it: on Y for enlarge, else on RGB, without the protocol's border.
-
-    Raises:
-        DataError: the picture is too small to be measured.
-    """
-    border = protocols.BORDERS.get(card.task, card.scale)
-    if min(sharp.shape[:2]) < 2 * border + 11:
-        raise DataError(f"A picture of {sharp.shape[1]} x {sharp.shape[0]} pixels is too small to be measured.")
-    if card.task == "enlarge":
-        a, b = metrics.luma(picture), metrics.luma(sharp)
-    else:
-        a, b = picture, sharp
-    return min(metrics.psnr(a, b, border), _IDENTICAL), metrics.ssim(a, b, border)
+            numbers = {key: value for key, value in asdict(row).items() if key != "name"}
+            on_pair(Measured(card=card, index=index, total=total, pair=pair, restored=restored, **numbers))
+    return mean_score(card.name, card.task, card.scale, rows)
 
 
 def restorer(engine: Engine, card: ModelCard) -> Callable[[Picture], Picture]:
@@ -235,15 +227,3 @@ def restorer(engine: Engine, card: ModelCard) -> Callable[[Picture], Picture]:
 def _through_square(engine: Engine, card: ModelCard, picture: Picture) -> Picture:
     result = engine.run_square((picture / 255).astype(np.float32), card)
     return np.clip(np.rint(np.asarray(result, np.float64) * 255), 0, 255).astype(np.uint8)
-
-
-def markdown(scores: Sequence[Score]) -> str:
-    """A Markdown table of scores, ours beside the baseline."""
-    lines = [
-        "| model | task | pictures | PSNR / SSIM | baseline | gain |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    for row in scores:
-        ours, before = f"{row.psnr:.2f} / {row.ssim:.4f}", f"{row.baseline_psnr:.2f} / {row.baseline_ssim:.4f}"
-        lines.append(f"| {row.model} | {row.task} | {row.pictures} | {ours} | {before} | {row.gain:+.2f} dB |")
-    return "\n".join(lines)

@@ -44,7 +44,7 @@ DESCRIPTIONS: dict[str, str] = {
     ),
 }
 BORDERS = {"deblur": 16, "enhance": 0, "faces": 0}  # enlarge: the scale
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"}
 
 
 def natural_key(name: str) -> list[str | int]:
@@ -60,7 +60,7 @@ def list_pictures(folder: Path) -> list[Path]:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} with pictures.")
-    found = [path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES and path.is_file()]
+    found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file()]
     if not found:
         raise DataError(f"The folder {folder} holds no picture.")
     return sorted(found, key=lambda path: natural_key(path.name))

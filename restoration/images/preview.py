@@ -14,6 +14,9 @@ from restoration.images.writing import with_ending, with_temporary
 
 _JPEG_QUALITY = 95
 _REDUCING_GAP = 3.0  # shrink by whole factors first, down to 3 times the wanted size: faster, same to the eye
+_BAND_ROWS = 512  # shrunk at a time: Pillow's own copy of a large picture would take more memory than the picture
+_WEIGHTED = {"LA": "La", "RGBA": "RGBa"}  # colours by their alpha, so that invisible ones do not bleed
+_PLAIN = {weighted: plain for plain, weighted in _WEIGHTED.items()}
 
 
 def preview_size(document: ImageDocument, longest: int = 1600) -> tuple[int, int]:
@@ -37,9 +40,14 @@ def write_preview(
         the path written.
     """
     height, width = size or preview_size(document, longest)
-    picture = _picture(document)
+    factors = tuple(
+        max(1, int(old / new / _REDUCING_GAP)) for old, new in ((document.width, width), (document.height, height))
+    )
+    picture = _picture(document, *factors)
     if picture.size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=_REDUCING_GAP)
+        box = (0, 0, document.width / factors[0], document.height / factors[1])
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    picture = picture.convert(_PLAIN.get(picture.mode, picture.mode))
     options: dict[str, Any] = {"icc_profile": document.origin.icc} if document.origin.icc else {}
     if document.alpha is None:
         options |= {"format": "JPEG", "quality": _JPEG_QUALITY, "subsampling": 0}
@@ -50,8 +58,24 @@ def write_preview(
     return final
 
 
-def _picture(document: ImageDocument) -> Image.Image:
-    color = to_uint8(document.color)
+def _picture(document: ImageDocument, across: int, down: int) -> Image.Image:
+    """The document in 8 bits, every `across` x `down` pixels averaged to one."""
+    if (across, down) == (1, 1):
+        return _band(document, 0, document.height)
+    size = (-(-document.width // across), -(-document.height // down))
+    step = max(1, _BAND_ROWS // down) * down
+    picture = None
+    for top in range(0, document.height, step):
+        band = _band(document, top, top + step)
+        band = band.convert(_WEIGHTED.get(band.mode, band.mode)).reduce((across, down))
+        picture = picture or Image.new(band.mode, size)
+        picture.paste(band, (0, top // down))
+    return picture or _band(document, 0, document.height)
+
+
+def _band(document: ImageDocument, top: int, bottom: int) -> Image.Image:
+    """Some rows in 8 bits, alpha as a last channel."""
+    samples = to_uint8(document.color[top:bottom])
     if document.alpha is not None:
-        color = np.concatenate([color, to_uint8(document.alpha)[..., None]], axis=2)
-    return Image.fromarray(color[..., 0] if color.shape[2] == 1 else color)
+        samples = np.concatenate([samples, to_uint8(document.alpha[top:bottom])[..., None]], axis=2)
+    return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)

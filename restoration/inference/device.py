@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Protocol, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from restoration.card import ModelCard
 from restoration.errors import OptionError
@@ -63,20 +64,60 @@ def place_network(network: nn.Module, device: str) -> nn.Module:
     return network.to(torch_device(device))
 
 
-def call_network(network: nn.Module, pixels: NDArray[np.float32], device: str, precision: str) -> NDArray[np.float32]:
+def call_network(
+    network: nn.Module,
+    pixels: NDArray[np.float32],
+    device: str,
+    precision: str,
+    context: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
     """One forward pass.
 
     Args:
         network: on its device, as `place_network` leaves it.
         pixels: (height, width, 3) RGB in 0..1; as a tensor it is channels-last without a copy.
         precision: "fp32", or "bf16" for autocast with the input and the answer in fp32.
+        context: what `observe_picture` gave, for a network that observes.
 
     Returns: (height * scale, width * scale, 3), not clamped. Tensors are moved before they are permuted, so that in
         a forked worker nothing is computed by the CPU's thread pool, which does not survive a fork.
     """
     x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
+    more = () if context is None else (torch.from_numpy(context).to(torch_device(device)),)
     with _computing(device, precision):
-        return network(x)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+        return network(x, *more)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+class Observer(Protocol):
+    """A network that looks at the whole picture before its tiles (`ModelCard.observes`)."""
+
+    def observe(self, x: Tensor) -> Iterator[Tensor]:
+        """(1, 3, H, W) RGB in [0, 1] -> better and better contexts for `forward(x, context)`; the last one counts."""
+        ...
+
+    def neutral(self, x: Tensor) -> Tensor:
+        """The context of a picture in which there is nothing to see, on the device of `x`."""
+        ...
+
+
+def neutral_context(network: nn.Module, device: str) -> NDArray[np.float32]:
+    """The context of a picture in which a network that observes sees nothing."""
+    return cast(Observer, network).neutral(torch.zeros(1, device=torch_device(device))).cpu().numpy()
+
+
+def observe_picture(network: nn.Module, pixels: NDArray[np.float32], device: str) -> Iterator[NDArray[np.float32]]:
+    """What a network that observes sees in a picture, (height, width, 3) RGB in 0..1: better and better contexts.
+
+    Always in fp32. Each step is one call, so that its caller can stop in between.
+    """
+    x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
+    looks = cast(Observer, network).observe(x)
+    while True:
+        with _computing(device, "fp32"):
+            context = next(looks, None)
+        if context is None:
+            return
+        yield context.float().cpu().numpy()
 
 
 @contextmanager

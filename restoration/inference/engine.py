@@ -15,6 +15,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,17 +25,18 @@ from restoration.errors import OptionError
 from restoration.images.document import ImageDocument, Samples, require_finite
 from restoration.images.limits import Limits
 from restoration.images.resizing import resize_alpha, resize_color
+from restoration.inference.backends.backend import choose_backend
 from restoration.inference.device import choose_device, choose_precision
 from restoration.inference.networks import Networks
 from restoration.inference.reactions import Classify, classify_error
 from restoration.inference.report import Progress, Report, Restoration, Size
 from restoration.inference.run import Run
-from restoration.inference.runner import Finished, Job, Ready, run_job
+from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side
 from restoration.inference.sizing import Costs, Place, grid_for, most_pixels, probe
 from restoration.registry import MODELS, Registry
 from restoration.weights import WeightStore
 
-Compute = Callable[[Job], Generator[Ready | Finished]]
+Compute = Callable[[Job], Generator[Ready | Observed | Finished]]
 Steps = Generator[Progress | Restoration]
 
 _PATIENCE = 0.2  # seconds between two signs of life while another job computes
@@ -53,9 +55,11 @@ class Engine:
             function back (`spaces.GPU` elsewhere): the GPU is this process's own.
         classify: what to do about an error of the computation.
         call_seconds: no network call is planned to last longer.
+        backend: "auto", "torch" or "openvino": what runs networks on the CPU.
+        cache: the folder for networks converted for a backend; None keeps none.
 
     Raises:
-        OptionError: the device is unknown or not there.
+        OptionError: the device or the backend is unknown or not there.
     """
 
     def __init__(
@@ -68,12 +72,14 @@ class Engine:
         on_gpu: Callable[[Compute], Compute] | None = None,
         classify: Classify = classify_error,
         call_seconds: float = 0.5,
+        backend: str = "auto",
+        cache: Path | None = None,
     ) -> None:
         self.models = models
         self.store = store or WeightStore()
         self.limits = limits or Limits()
         self.device = choose_device(device)
-        self._networks = Networks(self.store)
+        self._networks = Networks(self.store, backend=choose_backend(backend), cache=cache)
         self._costs = Costs(call_seconds)
         self._call_seconds = call_seconds
         self._classify = classify
@@ -187,9 +193,10 @@ class Engine:
                 yield from self._attempt(run)
             except Exception as error:
                 run.recover(error, self._classify)
-        seconds = {"prepare": prepared, "restore": time.perf_counter() - began - prepared}
+        seconds = {"prepare": prepared, "observe": run.observed_seconds} if card.observes else {"prepare": prepared}
+        seconds["restore"] = time.perf_counter() - began - sum(seconds.values())
         report = self._report(document, run.card, task, run.place)
-        report = replace(report, checkpoint=run.checkpoint, tiles=run.kept, seconds=seconds)
+        report = replace(report, checkpoint=run.checkpoint, backend=run.backend, tiles=run.kept, seconds=seconds)
         yield _finished(document, run.result, card, replace(report, warnings=report.warnings + tuple(run.warnings)))
 
     def _prepare(self, run: Run) -> float:
@@ -209,7 +216,11 @@ class Engine:
         with closing(compute(run.job())) as events:
             for event in events:
                 if isinstance(event, Ready):
-                    run.checkpoint = event.checkpoint
+                    run.meet(event)
+                    continue
+                if isinstance(event, Observed):
+                    run.see(event)
+                    yield replace(run.progress(), stage="observe")
                     continue
                 tile = run.tiles[0]
                 run.keep(event)
@@ -219,19 +230,26 @@ class Engine:
         if run.tiles:
             raise RuntimeError("the worker ended before its tiles did")
 
-    def _compute(self, job: Job) -> Generator[Ready | Finished]:
+    def _compute(self, job: Job) -> Generator[Ready | Observed | Finished]:
         """The generator that crosses the seam: computes a job on its device, in this process or in a fork of it."""
         began = time.perf_counter()
         loaded = self._networks.get(self.models[job.model], job.device)
-        yield Ready(loaded.checkpoint, time.perf_counter() - began)
-        yield from run_job(partial(loaded, precision=job.precision), job)
+        ready = partial(loaded.ready, job.precision, shortest_side(job))
+        yield ready(began)
+        try:
+            context = yield from observe(loaded.observe, job)
+            yield from run_job(partial(loaded, precision=job.precision, context=context), job)
+        finally:
+            loaded.release()
+        yield ready(began)  # what ran it in the end
 
     def _measure(self, card: ModelCard, place: Place) -> None:
         """Measures a card at its first use, where this process may run it."""
         scheduled = self._scheduled and place.device == "cuda"
         if scheduled or self._costs.measured(card, place):
             return
-        call = partial(self._networks.get(card, place.device), precision=place.precision)
+        loaded = self._networks.get(card, place.device)
+        call = partial(loaded, precision=place.precision, context=loaded.neutral(card))
         pixels, seconds = probe(call, card, long_enough=self._call_seconds / 8)
         self._costs.observe(card, place, pixels=pixels, seconds=seconds)
 

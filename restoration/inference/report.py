@@ -37,7 +37,7 @@ class Progress:
     done, total: tiles; total is at least 1 and grows when the job goes on with smaller tiles.
     seconds_left: the estimate from what was done so far; None while the job waits for its turn.
     predicted_seconds: the estimate for the whole job before it began; None while it waits.
-    stage: "queue" (another job is computing) or "restore".
+    stage: "queue" (another job is computing), "observe" (the network looks at the whole picture) or "restore".
     warnings: sentences for the visitor, known so far.
     """
 
@@ -57,9 +57,10 @@ class Report:
     model, checkpoint: the names of the card and of its weights.
     device: "cpu" or "cuda", where the last tile was computed.
     precision: "fp32" or "bf16", of the last tile.
+    backend: "torch" or "openvino", what computed the last tile.
     input, output: the two pictures.
     tiles: network calls that were kept; 0 when the network did not run.
-    seconds: wall time by stage ("prepare", "restore"; callers add "decode" and "encode").
+    seconds: wall time by stage ("prepare", "restore", "observe" where a network does; callers add "decode" and "encode").
     warnings: sentences for the visitor: what reading changed first, then what happened here.
     details: what only this task knows (faces found); JSON values only.
     """
@@ -72,6 +73,7 @@ class Report:
     input: Size
     output: Size
     tiles: int
+    backend: str = "torch"
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -84,6 +86,7 @@ class Report:
             "checkpoint": self.checkpoint,
             "device": self.device,
             "precision": self.precision,
+            "backend": self.backend,
             "input": asdict(self.input),
             "output": asdict(self.output),
             "tiles": self.tiles,

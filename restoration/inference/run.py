@@ -12,18 +12,22 @@ from collections import deque
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restoration.card import ModelCard, Tiling
 from restoration.errors import RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.inference.observing import observed_window
 from restoration.inference.reactions import Classify, Reaction, cpu_sentence
 from restoration.inference.report import Progress
-from restoration.inference.runner import Finished, Job
+from restoration.inference.runner import Finished, Job, Observed, Ready
 from restoration.inference.sizing import Place, grid_for, most_pixels
 from restoration.inference.tiling import Tile
 
 LONG_SECONDS = 60.0
 LONG_CALL_SECONDS = 1.0
+OBSERVING_SECONDS = 3.0
+"""Per million pixels of the window: what measuring blur takes on one core of 2024."""
 _MOST_HALVINGS = 4
 _LOG = logging.getLogger(__name__)
 
@@ -47,10 +51,10 @@ class Run:
         self, document: ImageDocument, card: ModelCard, *, place: Place, strength: float, base: Samples | None
     ) -> None:
         self.document, self.card, self.place = document, card, place
-        self.checkpoint = ""
+        self.checkpoint, self.backend = "", "torch"
         self.kept = 0
         self.planned = False
-        self.predicted_seconds = 0.0
+        self.predicted_seconds = self.observed_seconds = 0.0
         self.warnings: dict[str, None] = {}  # a set that keeps its order
         self._strength, self._base = strength, base
         self._range = _value_range(document.color)
@@ -59,6 +63,8 @@ class Run:
         self.result: Samples = np.empty(shape, document.color.dtype)  # pyright: ignore[reportAttributeAccessIssue]
         self._grid = grid_for(card, height, width)
         self.tiles = deque([Tile(self._grid.whole, self._grid.whole)])
+        self._context: NDArray[np.float32] | None = None
+        self._window = observed_window(document.color, card.observes) if card.observes else None
         self._halvings = 0
         self._began, self._done_pixels, self._rate = 0.0, 0, 0.0
 
@@ -70,7 +76,7 @@ class Run:
             )
             self._replace_tiles(part for tile in self.tiles for part in self._grid.fit(tile.core, pixels))
         self.planned, self._rate = True, seconds_per_megapixel
-        self.predicted_seconds = self._left_megapixels() * seconds_per_megapixel
+        self.predicted_seconds = self._left_megapixels() * seconds_per_megapixel + self._observing_seconds()
         longest = max(tile.context.pixels for tile in self.tiles) / 1e6 * seconds_per_megapixel
         self._warn_of_time(longest)
 
@@ -87,11 +93,26 @@ class Run:
             strength=self._strength,
             scale=self.card.scale,
             minimum=self.card.size.minimum,
+            window=self._window,
+            context=self._context,
             low=low,
             high=high,
             tiles=tuple(self.tiles),
-            seconds=self._left_megapixels() * self._rate,
+            seconds=self._left_megapixels() * self._rate + self._observing_seconds(),
         )
+
+    def meet(self, ready: Ready) -> None:
+        """Takes down which weights are used and what runs them."""
+        self.checkpoint, self.backend = ready.checkpoint, ready.backend
+        for note in ready.notes:
+            self.warn(note)
+
+    def see(self, observed: Observed) -> None:
+        """Keeps what the network observed, once it is complete: later attempts need not look again."""
+        if observed.complete:
+            self._context, self._window = observed.context, None
+            self.observed_seconds = observed.seconds
+            self._began = time.perf_counter()
 
     def keep(self, finished: Finished) -> None:
         """Writes the next tile into the result.
@@ -151,6 +172,10 @@ class Run:
     def _left_megapixels(self) -> float:
         """Millions of context pixels that are still to be computed."""
         return sum(tile.context.pixels for tile in self.tiles) / 1e6
+
+    def _observing_seconds(self) -> float:
+        """How long the looks at the picture will take, while they are still to come."""
+        return self._window.pixels / 1e6 * OBSERVING_SECONDS if self._window else 0.0
 
     def _recover_numbers(self, error: NonFiniteResult) -> None:
         """Half precision -> fp32 -> smaller tiles on a GPU -> the CPU in fp32."""

@@ -1,13 +1,13 @@
 """The tile runner: cut a tile, call the network, finish its pixels in the document's own depth.
 
 Pure numpy: the network is any callable, so this runs the same in this process, in a forked GPU worker, and in tests.
-Everything that crosses to a worker is a plain value or an array (`Job` in, `Ready` and `Finished` out).
+Everything that crosses to a worker is a plain value or an array (`Job` in; `Ready`, `Observed` and `Finished` out).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from restoration.images.document import Samples
 from restoration.inference.tiling import Box, Tile
 
+Observe = Callable[[NDArray[np.float32]], Iterator[NDArray[np.float32]]]
 Call = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
 
@@ -31,6 +32,8 @@ class Job:
     strength: 0..1.
     scale: output side / input side.
     minimum: the smallest side the network takes, pixels.
+    window: what the network is to observe before its tiles; None when it does not, or has done so.
+    context: what it observed, handed to every tile.
     low, high: results are clipped to this range (1.0 is white).
     tiles: what is left to do.
     seconds: the predicted computing time; a scheduler is asked for GPU time by it.
@@ -44,6 +47,8 @@ class Job:
     strength: float = 1.0
     scale: int = 1
     minimum: int = 1
+    window: Box | None = None
+    context: NDArray[np.float32] | None = None
     low: float = 0.0
     high: float = 1.0
     tiles: tuple[Tile, ...]
@@ -52,9 +57,31 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """The worker has its network: the name of the weights, and the seconds it took."""
+    """The worker has its network; after the last tile, it says again what ran it.
+
+    checkpoint: the name of the weights.
+    seconds: since the worker began.
+    backend: "torch" or "openvino".
+    notes: sentences for the visitor about the backend.
+    """
 
     checkpoint: str
+    seconds: float
+    backend: str = "torch"
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The network has looked at the picture's window once more.
+
+    context: what it knows now.
+    complete: this was the last look.
+    seconds: of all looks so far.
+    """
+
+    context: NDArray[np.float32]
+    complete: bool
     seconds: float
 
 
@@ -87,6 +114,28 @@ def run_job(call: Call, job: Job) -> Generator[Finished]:
         if answer.shape != expected:
             raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
         yield Finished(index, _finish(answer, job, tile), seconds)
+
+
+def shortest_side(job: Job) -> int:
+    """The shortest side of all pictures the network is given, pixels."""
+    contexts = [tile.context for tile in job.tiles]
+    return max(job.minimum, min(min(context.height, context.width) for context in contexts))
+
+
+def observe(look: Observe, job: Job) -> Generator[Observed, None, NDArray[np.float32] | None]:
+    """Lets the network look at the job's window, if there is one; returns the context for the tiles.
+
+    Args:
+        look: (h, w, 3) float32 in 0..1 -> better and better contexts.
+    """
+    context = job.context
+    if job.window is not None:
+        began = time.perf_counter()
+        for context in look(network_input(job.color, job.window, minimum=job.minimum)):
+            yield Observed(context, False, time.perf_counter() - began)
+        if context is not None:
+            yield Observed(context, True, time.perf_counter() - began)
+    return context
 
 
 def network_input(color: Samples, box: Box, *, minimum: int = 1) -> NDArray[np.float32]:

@@ -157,6 +157,7 @@ def _joined(report: Report, run: Report) -> Report:
         checkpoint=run.checkpoint,
         device=run.device,
         precision=run.precision,
+        backend=run.backend,
         tiles=report.tiles + run.tiles,
         warnings=report.warnings + new,
     )

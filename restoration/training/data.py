@@ -5,8 +5,11 @@ Knows nothing of networks. A pair depends on (seed, index) alone, so a resumed r
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
+import signal
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,76 +17,144 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
-from PIL import Image, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from restoration.errors import DataError
 from restoration.training.degradations import Picture
 
-PairMaker = Callable[[Generator, Picture], tuple[Picture, Picture]]  # one tile -> (input, target)
+Arrays = tuple[Picture | NDArray[np.float32], ...]  # (h, w, C) each
+PairMaker = Callable[[Generator, Picture], Arrays]  # one tile -> input, target, and what else a network takes (context)
+SPLIT = "split.csv"  # beside the pictures: columns `fnames` (below the CSV's folder) and `is_val`
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 _HELD_OUT = 0.03  # of the photographs, for validation
+_YES, _NO = {"true", "1", "yes"}, {"false", "0", "no", ""}
+_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # Pillow's zoo
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """Training and validation tiles, split by photograph so that no photograph is in both."""
+    """Training and validation tiles, split by photograph so that no photograph is in both.
+
+    unreadable, small: how many files were left out, and why.
+    """
 
     train: list[Picture]
     validation: list[Picture]
-    skipped: int
+    unreadable: int = 0
+    small: int = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many files were left out."""
+        return self.unreadable + self.small
+
+    def describe(self) -> str:
+        """For the log: how many pictures, and what was left out."""
+        counted = f"{len(self.train)} pictures to train on, {len(self.validation)} to validate"
+        return f"{counted}, {self.skipped} skipped ({self.unreadable} unreadable, {self.small} too small)"
+
+
+def find_folder(data: Path, folder: str) -> Path:
+    """`data/folder` where it is there; else `data` itself when pictures or a split CSV lie right in it.
+
+    Raises:
+        DataError: neither is there.
+    """
+    if (data / folder).is_dir():
+        return data / folder
+    if data.is_dir() and ((data / SPLIT).is_file() or _pictures_in(data)):
+        return data
+    raise DataError(f"There is no folder {data / folder} to train on, and {data} itself holds no pictures.")
 
 
 def load_pictures(folder: Path, minimum: int) -> Pictures:
     """Reads every picture of a folder, RGB uint8; smaller than `minimum` pixels a side or unreadable ones are skipped.
 
-    A list `<folder>.json` of {"file", "original"} beside the folder tells which tiles come from one photograph.
+    A `split.csv` in the folder says which files there are and which are for validation. Otherwise some photographs are
+    held out by a hash of their names; a list `<folder>.json` of {"file", "source", "original"} beside the folder tells
+    which tiles come from one photograph.
 
     Raises:
-        DataError: the folder does not exist or holds no usable picture.
+        DataError: the folder does not exist or holds no usable picture, or a list cannot be read.
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder} to train on.")
-    listing = folder.with_name(folder.name + ".json")
-    rows = json.loads(listing.read_text()) if listing.is_file() else []
-    origins = {row["file"]: f"{row['source']}/{row['original']}" for row in rows}
-    train: list[Picture] = []
-    validation: list[Picture] = []
-    skipped = 0
-    for path in sorted(p for p in folder.iterdir() if p.suffix.lower() in _SUFFIXES):
+    rows = _split_rows(folder) if (folder / SPLIT).is_file() else _hashed_rows(folder)
+    sides: dict[bool, list[Picture]] = {False: [], True: []}
+    unreadable = small = 0
+    for path, validating in rows:
         try:
             with Image.open(path) as image:
                 picture = np.asarray(image.convert("RGB"))
-        except (UnidentifiedImageError, OSError):
-            skipped += 1
+        except _UNREADABLE:
+            unreadable += 1
             continue
         if min(picture.shape[:2]) < minimum:
-            skipped += 1
+            small += 1
             continue
-        (validation if _held_out(origins.get(path.name, path.stem)) else train).append(picture)
+        sides[validating].append(picture)
+    train, validation = sides[False], sides[True]
     if not train:
         raise DataError(
-            f"The folder {folder} holds no picture of at least {minimum} x {minimum} pixels ({skipped} skipped)."
+            f"The folder {folder} holds no picture of at least {minimum} x {minimum} pixels to train on "
+            f"({unreadable + small} skipped: {unreadable} unreadable, {small} too small)."
         )
-    return Pictures(train, validation or train[:8], skipped)
+    return Pictures(train, validation or train[:8], unreadable, small)
 
 
-def _held_out(origin: str) -> bool:
-    return int(hashlib.sha256(origin.encode()).hexdigest()[:8], 16) / 2**32 < _HELD_OUT
+def _pictures_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
 
 
-class Pairs(Dataset[tuple[Tensor, Tensor]]):
+def _split_rows(folder: Path) -> list[tuple[Path, bool]]:
+    path = folder / SPLIT
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = [(row["fnames"], row["is_val"].strip().lower()) for row in csv.DictReader(file)]
+    except (KeyError, AttributeError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"The split {path} is not a CSV file with the columns fnames and is_val.") from error
+    for name, flag in rows:
+        if flag not in _YES | _NO:
+            raise DataError(f"The split {path} says neither true nor false in is_val of '{name}'.")
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise DataError(f"The split {path} names '{name}', which lies outside its folder.")
+    return [(folder / name, flag in _YES) for name, flag in rows]
+
+
+def _hashed_rows(folder: Path) -> list[tuple[Path, bool]]:
+    listing = folder.with_name(folder.name + ".json")
+    try:
+        rows = json.loads(listing.read_text(encoding="utf-8")) if listing.is_file() else []
+        origins = {row["file"]: f"{row['source']}/{row['original']}" for row in rows}
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"The list {listing} does not hold rows of file, source and original.") from error
+    paths = _pictures_in(folder)
+    named = [origins.get(path.name, path.stem) for path in paths]
+    places = {origin: _place(origin) for origin in named}
+    # of several photographs at least one is held out, and a single one is trained on
+    border = max(_HELD_OUT, float(np.nextafter(min(places.values()), 1.0))) if len(places) > 1 else 0.0
+    return [(path, places[origin] < border) for path, origin in zip(paths, named, strict=True)]
+
+
+def _place(origin: str) -> float:
+    """A photograph's place in 0..1, by the hash of its name."""
+    return int(hashlib.sha256(origin.encode()).hexdigest()[:8], 16) / 2**32
+
+
+class Pairs(Dataset[tuple[Tensor, ...]]):
     """Item i is a pair made from a random tile by a generator seeded with (seed, i), flipped and transposed."""
 
     def __init__(self, pictures: Sequence[Picture], make: PairMaker, seed: int, *, transpose: bool = True) -> None:
         self.pictures, self.make, self.seed, self.transpose = pictures, make, seed, transpose
 
-    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
-        """-> (input, target) uint8 (3, h, w)."""
+    def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+        """-> (input, target) uint8 (3, h, w), and the context (C, h, w) where there is one."""
         rng = np.random.default_rng([self.seed, index])
         tile = self.pictures[int(rng.integers(len(self.pictures)))]
-        return tuple(_to_tensor(p) for p in self.make(rng, _turned(rng, tile, self.transpose)))  # type: ignore[return-value]
+        return tuple(_to_tensor(array) for array in self.make(rng, _turned(rng, tile, self.transpose)))
 
 
 def _turned(rng: Generator, tile: Picture, transpose: bool) -> Picture:
@@ -96,7 +167,7 @@ def _turned(rng: Generator, tile: Picture, transpose: bool) -> Picture:
     return tile
 
 
-def _to_tensor(picture: Picture) -> Tensor:
+def _to_tensor(picture: Picture | NDArray[np.float32]) -> Tensor:
     return torch.from_numpy(np.array(picture.transpose(2, 0, 1), copy=True, order="C"))
 
 
@@ -108,27 +179,48 @@ def crop(rng: Generator, tile: Picture, size: int) -> Picture:
 
 
 class _Steps:
-    """Batches of indices from step `start` on, without end: step s holds s * batch ... s * batch + batch - 1."""
+    """Batches of indices from step `start` on, without end: a step's pairs are shared out among processes in order.
 
-    def __init__(self, start: int, batch: int) -> None:
-        self.start, self.batch = start, batch
+    Process p of n takes `batch` pairs from (step * n + p) * batch on: n processes see what one with an n times larger
+    batch would.
+    """
+
+    def __init__(self, start: int, batch: int, process: int, processes: int) -> None:
+        self.start, self.batch, self.process, self.processes = start, batch, process, processes
 
     def __iter__(self) -> Iterator[list[int]]:
         step = self.start
         while True:
-            yield list(range(step * self.batch, (step + 1) * self.batch))
+            first = (step * self.processes + self.process) * self.batch
+            yield list(range(first, first + self.batch))
             step += 1
 
 
-def batches(pairs: Pairs, *, start: int, batch: int, workers: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless (input, target) uint8 batches (B, 3, h, w) from step `start` on, made in worker processes."""
+def batches(
+    pairs: Pairs, *, start: int, batch: int, workers: int, process: int = 0, processes: int = 1, pinned: bool = False
+) -> Iterator[tuple[Tensor, ...]]:
+    """Endless batches (B, C, h, w) of what `pairs` gives, from step `start` on, made in worker processes.
+
+    Args:
+        process, processes: which share of each step this process takes.
+        pinned: in page-locked memory, from where a GPU copies faster.
+    """
     loader = DataLoader(
         pairs,
-        batch_sampler=_Steps(start, batch),  # type: ignore[arg-type]
+        batch_sampler=_Steps(start, batch, process, processes),  # type: ignore[arg-type]
         num_workers=workers,
         prefetch_factor=4 if workers else None,
-        generator=torch.Generator().manual_seed(
-            pairs.seed
-        ),  # leaves the global random state alone: a resumed run agrees
+        worker_init_fn=_leave_stopping_to_the_parent,
+        pin_memory=pinned,
+        generator=torch.Generator().manual_seed(pairs.seed),  # the global random state stays alone: resumed runs agree
     )
     return iter(loader)
+
+
+def _leave_stopping_to_the_parent(_worker: int) -> None:
+    """Signals may reach a whole process group: the workers go on until the training has finished its step.
+
+    They end when the loader does, or when the parent is gone.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,45 +1,36 @@
-"""The training loop: one recipe, one folder of pictures, any amount of time.
+"""Training: one recipe, one folder of pictures, any amount of time.
 
-Runs unchanged on CPU and CUDA: bf16 autocast, channels-last, EMA, gradient clipping, checkpoints, resume.
+Runs unchanged on CPU and CUDA, in one process or several: bf16 autocast, channels-last, EMA, gradient clipping,
+checkpoints, resume. Under `steps` a resumed training equals the unbroken one bit for bit on a CPU.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 import math
-import os
 import platform
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
-from torch import Tensor, nn
+from safetensors.torch import load_file
+from torch import nn
 
 from restoration.architectures.deblurgan_v2 import settle
-from restoration.card import ModelCard
-from restoration.errors import DataError, OptionError
+from restoration.errors import OptionError
+from restoration.inference.device import choose_device, cpu_has_bf16
 from restoration.registry import MODELS
-from restoration.training.data import Pairs, Pictures, batches, load_pictures
-from restoration.training.recipes import Recipe, warm_tail
-from restoration.weights import WeightStore
-
-_SAVE_SECONDS = 120.0
-_VALIDATION_PAIRS = 32
-
-
-@dataclass
-class Run:
-    """Everything a checkpoint must hold to go on as if nothing had happened."""
-
-    network: nn.Module
-    average: dict[str, Tensor]
-    optimiser: torch.optim.Optimizer
-    step: int = 0
-    seconds: float = 0.0
+from restoration.training import checkpoint
+from restoration.training.checkpoint import Rival, Run
+from restoration.training.data import Pictures, find_folder, load_pictures
+from restoration.training.processes import Processes, join
+from restoration.training.progress import Display
+from restoration.training.recipes import Recipe, Say, warm_tail
+from restoration.training.run_folder import RunFolder, describe, environment
+from restoration.training.session import PRETRAINED, Engine, Length, Session, StopSignal
+from restoration.training.steps import describe_losses, make_step
+from restoration.weights import WeightStore, load_strictly
 
 
 def train(
@@ -54,96 +45,172 @@ def train(
     device: str = "auto",
     seed: int = 0,
     workers: int = 1,
+    stop_after: int | None = None,
 ) -> Path:
     """Trains for `minutes` or `steps` in all (earlier parts of a resumed run count) and writes the averaged weights.
 
+    Ctrl-C and SIGTERM stop after the step in progress; the run folder is complete then too.
+
     Args:
         recipe: what to train.
-        data: the folder that holds `recipe.folder`.
-        out: the run folder: `last.pt`, `metrics.csv`, `run.json` and `<model>.safetensors` (fp16, EMA).
+        data: the folder that holds `recipe.folder`, or one with pictures right in it.
+        out: the run folder; see `restoration.training.run_folder`.
         store: where warm starts come from.
+        minutes, steps: the total, which the schedule belongs to; with `resume` neither means the checkpoint's own.
         resume: go on from `out/last.pt` when it is there.
         device: "auto", "cpu" or "cuda".
+        workers: processes that make pairs; 0 = this one.
+        stop_after: stop after this many steps of the total, to be resumed later as if there had been no stop.
 
     Returns: the path of the safetensors file.
 
     Raises:
-        OptionError: neither or both of `minutes` and `steps` were given.
-        DataError: the folder cannot be used.
+        OptionError: neither or both of `minutes` and `steps` were given, or the device is not there.
+        DataError: the folder or the checkpoint cannot be used.
+        WeightsError: weights to start from are missing.
     """
-    if (minutes is None) == (steps is None):
-        raise OptionError("Say how long to train: either --minutes or --steps.")
-    pictures = load_pictures(data / recipe.folder, recipe.tile_minimum)
-    out.mkdir(parents=True, exist_ok=True)
-    target = torch.device("cuda" if device == "auto" and torch.cuda.is_available() else device.replace("auto", "cpu"))
-    card = MODELS[recipe.model]
+    target, old = torch.device(choose_device(device)), out / "last.pt"
+    state = checkpoint.read(old, target) if resume and old.is_file() else None
+    length = Length.choose(minutes, steps, state)
+    pictures = load_pictures(find_folder(data, recipe.folder), recipe.tile_minimum)
+    processes = join(target)
     torch.manual_seed(seed)
-    run = _fresh(recipe, card, store, target)
-    if resume and (out / "last.pt").is_file():
-        _restore(run, out / "last.pt", target)
-    _log(
-        out,
-        f"{recipe.name}: {len(pictures.train)} pictures, {pictures.skipped} skipped, from step {run.step} on {target}",
-    )
-    try:
-        _loop(run, recipe, card, pictures, out, minutes=minutes, steps=steps, seed=seed, workers=workers, device=target)
-    except KeyboardInterrupt:
-        _log(out, "stopped by hand")
-    return _finish(run, recipe, pictures, out, seed=seed, device=target)
+    run = _build(recipe, store, out, processes.device, resumed=state is not None)
+    if state is not None:
+        checkpoint.restore(run, state, old)
+    processes.wait()  # until all have read the checkpoint
+    display = Display(out.name, silent=not processes.main)
+    recipe = _prepared(recipe, processes, pictures, out, seed=seed, workers=workers, say=display.say)
+    with StopSignal() as stop:
+        session = Session(
+            recipe=recipe, card=MODELS[recipe.model], run=run, length=length, pictures=pictures,
+            folder=RunFolder(out), processes=processes, display=display,
+            stop=stop, bf16=recipe.precision == "auto" and _has_bf16(processes.device), seed=seed, workers=workers,
+            stop_after=stop_after,
+        )  # fmt: skip
+        _open(session, resume_at=run.step if state else None)
+        with session:
+            _engine(recipe)(session)
+        return _finish(session)
 
 
-def _fresh(recipe: Recipe, card: ModelCard, store: WeightStore, device: torch.device) -> Run:
-    network = (recipe.build or card.build)()
+def _prepared(
+    recipe: Recipe, processes: Processes, pictures: Pictures, out: Path, *, seed: int, workers: int, say: Say
+) -> Recipe:
+    """The recipe with the pairs that its preparation makes, if it has one."""
+    if recipe.prepare is None:
+        return recipe
+    if processes.count > 1:
+        raise OptionError(f"The recipe '{recipe.name}' prepares its data in one process: start it without accelerate.")
+    pairs, others = recipe.prepare(pictures, out, seed=seed, workers=workers, say=say)
+    return replace(recipe, pairs=pairs, validation_pairs=others)
+
+
+def _build(recipe: Recipe, store: WeightStore, out: Path, device: torch.device, *, resumed: bool) -> Run:
+    """A run at step 0. One that a checkpoint will fill gets no weights to start from."""
+    network = (recipe.build or MODELS[recipe.model].build)()
     if recipe.initialise:
         recipe.initialise(network)
+    notes = {} if resumed else _start(network, recipe, store, out)
+    network = _placed(network, device)
+    rival = None
+    if recipe.adversarial:
+        critic = _placed(recipe.adversarial.critic(), device)
+        highest = recipe.adversarial.learning_rate or recipe.learning_rate
+        rival = Rival(critic, torch.optim.Adam(critic.parameters(), lr=highest, betas=recipe.adversarial.betas))
+    optimiser = torch.optim.Adam(_groups(recipe, network), lr=recipe.learning_rate, betas=recipe.betas)
+    return Run(network, checkpoint.start_average(network), optimiser, rival, notes=notes)
+
+
+def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) -> dict[str, str]:
+    """Gives a network its first weights; -> the run's first notes, which say where they are from."""
+    start, card = "fresh weights", MODELS[recipe.model]
     if recipe.warm_start:
-        state = store.bundled_state(MODELS[recipe.warm_start])
-        network.load_state_dict(warm_tail(network, state), strict=False)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
-    average = {key: value.detach().clone() for key, value in network.state_dict().items()}
-    return Run(network, average, optimiser)
+        network.load_state_dict(warm_tail(network, store.bundled_state(MODELS[recipe.warm_start])), strict=False)
+        start = f"the bundled {recipe.warm_start} where it fits"
+    if recipe.starts_from:  # the stage before: its run folder beside this one, or else the bundled weights
+        path = out.parent / recipe.starts_from / f"{card.name}.safetensors"
+        found = path.is_file()
+        state = load_file(path) if found else store.bundled_state(card)
+        load_strictly(
+            network,
+            {key: value.float() if value.is_floating_point() else value for key, value in state.items()},
+            card.name,
+        )
+        start = f"the run {recipe.starts_from}" if found else f"the bundled {card.name}"
+    if recipe.pretrained and recipe.pretrained(network):
+        return {"start": f"{start}, pretrained encoder", PRETRAINED: "yes"}
+    return {"start": start}
 
 
-def _loop(
-    run: Run,
-    recipe: Recipe,
-    card: ModelCard,
-    pictures: Pictures,
-    out: Path,
-    *,
-    minutes: float | None,
-    steps: int | None,
-    seed: int,
-    workers: int,
-    device: torch.device,
-) -> None:
-    pairs = Pairs(pictures.train, recipe.pairs, seed, transpose=recipe.transpose)
-    feed = batches(pairs, start=run.step, batch=recipe.batch, workers=workers)
-    clock = saved = logged = time.monotonic()
-    waited, losses = 0.0, []
+def _groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
+    """The optimiser's parameter groups: one, or encoder and rest where a pretrained encoder may be frozen."""
+    if recipe.pretrained is None:
+        return [{"params": list(network.parameters())}]
+    encoder = list(network.get_submodule("layers.0").parameters())
+    known = {id(parameter) for parameter in encoder}
+    return [{"params": encoder}, {"params": [p for p in network.parameters() if id(p) not in known]}]
+
+
+def _placed(network: nn.Module, device: torch.device) -> nn.Module:
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _open(session: Session, *, resume_at: int | None) -> None:
+    recipe, folder, device = session.recipe, session.folder, session.processes.device
+    if session.processes.main:
+        if folder.begin(resume_at=resume_at):
+            session.display.say("the training that was here is now previous.pt; --resume would have gone on with it")
+        folder.write_json("recipe.json", describe(recipe))
+        folder.write_json("environment.json", environment(device, session.processes.count))
+    session.display.say(f"{recipe.name} on {device}, step {session.run.step}: {session.pictures.describe()}")
+
+
+def _has_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= (8, 0)
+    return cpu_has_bf16()
+
+
+def _engine(recipe: Recipe) -> Engine:
+    if recipe.engine == "fastai":
+        try:
+            from restoration.training.learner import learn
+        except ImportError as error:
+            raise OptionError(f"The recipe '{recipe.name}' needs fastai, which is not installed.") from error
+        return learn
+    return _loop
+
+
+def _loop(session: Session) -> None:
+    run, recipe = session.run, session.recipe
+    step = make_step(recipe, run, session.processes, bf16=session.bf16)
+    feed = session.feed()
     run.network.train()
-    while True:
-        now = time.monotonic()
-        run.seconds += now - clock
-        clock = now
-        progress = run.seconds / (60 * minutes) if minutes is not None else run.step / max(1, steps or 0)
-        if progress >= 1:
-            break
+    while (progress := session.advance()) is not None:
         if recipe.settle:
             settle(run.network, progress < recipe.settle)
-        for group in run.optimiser.param_groups:
-            group["lr"] = rate(recipe, run.step, progress)
-        degraded, sharp = next(feed)
-        waited += time.monotonic() - now
-        losses.append(_step(run, recipe, degraded.to(device), sharp.to(device)))
-        if clock - logged > 30:
-            _log(out, _line(run, losses, clock - logged, waited, progress))
-            logged, waited, losses = clock, 0.0, []
-        if clock - saved > _SAVE_SECONDS:
-            _save(run, out / "last.pt")
-            _record(run, recipe, pictures, out, device)
-            saved = clock
+        now = _set_rates(run, recipe, progress)
+        waiting = time.monotonic()
+        batch = next(feed)
+        waited = time.monotonic() - waiting
+        session.took(step(run, *batch), now, waited)
+
+
+def _set_rates(run: Run, recipe: Recipe, progress: float) -> float:
+    """Sets both optimisers' learning rates; -> the restorer's."""
+    now = rate(recipe, run.step, progress)
+    _set_rate(run.optimiser, now)
+    if run.rival and recipe.adversarial:
+        _set_rate(
+            run.rival.optimiser, now * (recipe.adversarial.learning_rate or recipe.learning_rate) / recipe.learning_rate
+        )
+    return now
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, value: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = value
 
 
 def rate(recipe: Recipe, step: int, progress: float) -> float:
@@ -153,142 +220,42 @@ def rate(recipe: Recipe, step: int, progress: float) -> float:
     return recipe.learning_rate * warm * cosine
 
 
-def _step(run: Run, recipe: Recipe, degraded: Tensor, sharp: Tensor) -> float:
-    x = degraded.float().div_(255).contiguous(memory_format=torch.channels_last)
-    y = sharp.float().div_(255)
-    with torch.autocast(x.device.type, dtype=torch.bfloat16):
-        output = run.network(x)
-    error = output.float() - y
-    loss = absolute = error.abs().mean()
-    if recipe.frequency:
-        loss = absolute + recipe.frequency * frequency_l1(error)
-    run.optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    nn.utils.clip_grad_norm_(run.network.parameters(), recipe.clip)
-    run.optimiser.step()
-    run.step += 1
-    _average(run, min(recipe.ema, run.step / (run.step + 10)))
-    return float(absolute.detach())
+def _finish(session: Session) -> Path:
+    run, recipe, folder = session.run, session.recipe, session.folder
+    path = folder.path / f"{recipe.model}.safetensors"
+    if session.stop.asked:
+        session.display.say(f"stopped at step {run.step}: --resume goes on from here")
+    if session.processes.main:
+        session.keep()
+        checkpoint.write_weights(run.average, path)
+        folder.write_json("run.json", _facts(session))
+    session.processes.leave()
+    return path
 
 
-def frequency_l1(error: Tensor) -> Tensor:
-    """The mean absolute value of the error's orthonormal 2-D spectrum (Cho et al. 2021, equation 5, up to a factor).
-
-    error: (B, C, H, W) float32. Blur is a product in the frequency domain: this asks for the lost frequencies directly.
-    """
-    return torch.view_as_real(torch.fft.rfft2(error, norm="ortho")).abs().mean()
-
-
-@torch.no_grad()
-def _average(run: Run, decay: float) -> None:
-    mean, now = [], []
-    for key, value in run.network.state_dict().items():
-        if value.is_floating_point():
-            mean.append(run.average[key])
-            now.append(value)
-        else:
-            run.average[key].copy_(value)
-    torch._foreach_lerp_(mean, now, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
-
-
-@torch.no_grad()
-def _validate(run: Run, recipe: Recipe, pictures: Pictures, device: torch.device) -> tuple[float, float]:
-    """RGB PSNR in dB of the averaged weights, and of the input (enlarged by bicubic), on held-out training tiles."""
-    kept = {key: value.clone() for key, value in run.network.state_dict().items()}
-    run.network.load_state_dict(run.average)
-    run.network.eval()
-    pairs = Pairs(pictures.validation, recipe.pairs, 1_000_003, transpose=False)
-    ours, inputs = [], []
-    for index in range(_VALIDATION_PAIRS):
-        degraded, sharp = (t[None].to(device).float() / 255 for t in pairs[index])
-        ours.append(_psnr(run.network(degraded).clamp(0, 1), sharp))
-        scaled = nn.functional.interpolate(degraded, sharp.shape[-2:], mode="bicubic").clamp(0, 1)
-        inputs.append(_psnr(scaled, sharp))
-    run.network.load_state_dict(kept)
-    run.network.train()
-    return sum(ours) / len(ours), sum(inputs) / len(inputs)
-
-
-def _psnr(a: Tensor, b: Tensor) -> float:
-    return -10 * math.log10(max(float((a - b).square().mean()), 1e-10))
-
-
-def _record(run: Run, recipe: Recipe, pictures: Pictures, out: Path, device: torch.device) -> None:
-    psnr, before = _validate(run, recipe, pictures, device)
-    fresh = not (out / "metrics.csv").exists()
-    with (out / "metrics.csv").open("a", newline="") as file:
-        writer = csv.writer(file)
-        if fresh:
-            writer.writerow(("step", "seconds", "psnr", "input_psnr"))
-        writer.writerow((run.step, round(run.seconds, 1), round(psnr, 3), round(before, 3)))
-    _log(out, f"validation: {psnr:.2f} dB, input {before:.2f} dB")
-
-
-def _save(run: Run, path: Path) -> None:
-    state = {
-        "network": run.network.state_dict(),
-        "average": run.average,
-        "optimiser": run.optimiser.state_dict(),
-        "torch_rng": torch.get_rng_state(),
-        "step": run.step,
-        "seconds": run.seconds,
-    }
-    part = path.with_suffix(".part")
-    torch.save(state, part)
-    os.replace(part, path)
-
-
-def _restore(run: Run, path: Path, device: torch.device) -> None:
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    try:
-        run.network.load_state_dict(state["network"])
-    except RuntimeError as error:
-        raise DataError(f"The checkpoint {path} belongs to another network than this recipe's.") from error
-    run.average = state["average"]
-    run.optimiser.load_state_dict(state["optimiser"])
-    torch.set_rng_state(state["torch_rng"].cpu())
-    run.step, run.seconds = state["step"], state["seconds"]
-
-
-def _finish(run: Run, recipe: Recipe, pictures: Pictures, out: Path, *, seed: int, device: torch.device) -> Path:
-    _save(run, out / "last.pt")
-    _record(run, recipe, pictures, out, device)
-    path = out / f"{recipe.model}.safetensors"
-    halves = {
-        key: value.detach().cpu().half().contiguous()
-        if value.is_floating_point()
-        else value.detach().cpu().contiguous()
-        for key, value in run.average.items()
-    }
-    save_file(halves, path)
-    facts = {
+def _facts(session: Session) -> dict[str, Any]:
+    run, recipe, device = session.run, session.recipe, session.processes.device
+    last = session.folder.rows()[-1]
+    return {
         "recipe": recipe.name,
         "minutes": round(run.seconds / 60, 1),
         "iterations": run.step,
-        "batch": recipe.batch,
-        "seed": seed,
-        "pictures": len(pictures.train),
+        "batch": recipe.batch * session.processes.count,
+        "seed": session.seed,
+        "pictures": len(session.pictures.train),
         "warm_start": recipe.warm_start,
+        "start": run.notes.get("start"),
+        "losses": describe_losses(recipe, run.notes),
         "hardware": _hardware(device),
+        "processes": session.processes.count,
         "torch": torch.__version__,
-        "precision": "bf16 autocast, channels-last",
+        "precision": f"{'bf16 autocast' if session.bf16 else 'fp32'}, channels-last",
+        "engine": recipe.engine,
+        "validation": {key: last[key] for key in ("psnr", "ssim", "input_psnr", "input_ssim")},
     }
-    (out / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
-    return path
 
 
 def _hardware(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{torch.get_num_threads()} CPU threads ({platform.machine()})"
-
-
-def _line(run: Run, losses: list[float], seconds: float, waited: float, progress: float) -> str:
-    mean = sum(losses) / max(1, len(losses))
-    speed = len(losses) / seconds
-    data = f"data {100 * waited / seconds:.0f} %"
-    return f"step {run.step}  {100 * progress:.1f} %  loss {mean:.5f}  {speed:.2f} it/s  {data}"
-
-
-def _log(out: Path, line: str) -> None:
-    print(f"[{time.strftime('%H:%M:%S')}] {out.name} {line}", flush=True)

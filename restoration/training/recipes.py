@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -15,8 +16,21 @@ from torch import Tensor, nn
 from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
-from restoration.training.data import PairMaker, crop
+from restoration.training.critics import Adversarial, DoubleScaleCritic, PatchCritic
+from restoration.training.data import PairMaker, Pictures, crop
 from restoration.training.degradations import Picture
+from restoration.training.measuring import kernel_loss, measure_pairs
+
+Say = Callable[[str], None]
+
+
+class Preparation(Protocol):
+    """Makes a recipe's pairs, for training and for validation, from the training pictures; keeps in the run folder
+    what it took long to make."""
+
+    def __call__(  # noqa: D102
+        self, pictures: Pictures, folder: Path, *, seed: int, workers: int, say: Say
+    ) -> tuple[PairMaker, PairMaker]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +53,16 @@ class Recipe:
     warm_start: a card whose bundled weights start this model where names and shapes agree.
     build: makes the network to train when it is not the card's own (fastai); None = the card's.
     initialise: changes fresh weights in place.
+    pixel_loss, ssim: the error of pixels that is made small, and the weight of 1 - SSIM beside it; 0 = none.
+    precision: "auto" computes in bf16 where the device has the arithmetic, "fp32" never does.
+    adversarial: a stage with a critic; None = without.
+    starts_from: the recipe of the stage before, whose weights this one starts from.
+    engine: "fastai" trains with fastai's Learner and its one-cycle schedule, "torch" with our loop.
+    pretrained: tries to load an encoder's pretrained weights in place and says whether it could; if so, fastai's
+        Learner trains the rest alone for the first `frozen` part (0..1) of the training.
+    prepare: makes `pairs` and `validation_pairs` before the training, where they take more than a tile.
+    validation_pairs: for validation, where they must differ from `pairs`.
+    auxiliary: what is added to the loss: of the network and the pairs' context.
     """
 
     name: str
@@ -59,6 +83,17 @@ class Recipe:
     warm_start: str | None = None
     build: Callable[[], nn.Module] | None = None
     initialise: Callable[[nn.Module], None] | None = None
+    pixel_loss: Literal["l1", "charbonnier"] = "l1"
+    ssim: float = 0.0
+    precision: Literal["auto", "fp32"] = "auto"
+    adversarial: Adversarial | None = None
+    starts_from: str | None = None
+    engine: Literal["torch", "fastai"] = "torch"
+    pretrained: Callable[[nn.Module], bool] | None = None
+    frozen: float = 0.2
+    prepare: Preparation | None = None
+    validation_pairs: PairMaker | None = None
+    auxiliary: Callable[..., Tensor] | None = None
 
 
 def enlarge_pairs(scale: int, patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
@@ -77,6 +112,11 @@ def shake_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Pic
     return degradations.shake(rng, sharp, margin), sharp[margin:-margin, margin:-margin]
 
 
+def not_prepared(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
+    """Stands where `Recipe.prepare` puts the real pairs."""
+    raise RuntimeError("the recipe's pairs were not prepared")
+
+
 def wear_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
     """A worn square and the original, with 8 px of context cut off so that JPEG blocks lie anywhere."""
     context = 8
@@ -88,7 +128,7 @@ def wear_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Pict
 
 
 def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
-    """A worn face and the original, whole 256 x 256 pictures.
+    """A worn face and the original, whole 256 x 256 pictures; worn as in real photographs.
 
     Half of the faces are reduced to 0.65 .. 1 of their size and surrounded by reflection: most training crops are
     tighter than the squares the page cuts (1.5 times the detector's box).
@@ -100,14 +140,14 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
         before = int(rng.integers(0, side - inner + 1)), int(rng.integers(0, side - inner + 1))
         around = [(start, side - inner - start) for start in before]
         tile = np.pad(degradations.resize(tile, (inner, inner)), (*around, (0, 0)), mode="reflect")
-    return degradations.wear_face(rng, tile), tile
+    return degradations.photo_wear_face(rng, tile), tile
 
 
 def quiet_residuals(network: nn.Module) -> None:
-    """EDSR, residual U-Net: second convolutions, and a residual's tail, start at a tenth: blocks begin as identity."""
+    """EDSR, residual U-Nets: second convolutions, and a residual's tail, start at a tenth: blocks begin as identity."""
     with torch.no_grad():
         for name, parameter in network.named_parameters():
-            if ".body.2." in name or name == "tail.weight":
+            if ".body.2." in name or name in {"tail.weight", "restorer.unet.tail.weight"}:
                 parameter.mul_(0.1)
 
 
@@ -179,6 +219,11 @@ RECIPES: dict[str, Recipe] = {
             frequency=2.0, settle=0.75, initialise=start_as_identity,
         ),
         Recipe(
+            name="blind-wiener-unet", model="blind-wiener-unet", folder="train/general",
+            pairs=not_prepared, prepare=partial(measure_pairs, 160), tile_minimum=232, batch=6, learning_rate=4e-4,
+            frequency=2.0, auxiliary=partial(kernel_loss, 0.02), initialise=quiet_residuals,
+        ),
+        Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",
             pairs=partial(shake_pairs, 128), tile_minimum=232, batch=8, learning_rate=5e-4,
             frequency=2.0, initialise=quiet_residuals,
@@ -186,12 +231,29 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",
             pairs=partial(wear_pairs, 128), tile_minimum=232, batch=16, learning_rate=1e-3,
-            build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy,
+            build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy, engine="fastai",
         ),
         Recipe(
             name="pix2pix-faces", model="pix2pix-faces", folder="train/faces",
             pairs=face_pairs, tile_minimum=256, batch=8, learning_rate=5e-4, transpose=False,
             initialise=start_quietly,
+        ),
+        Recipe(  # Isola et al. 2017, critic at the generator's half width; + VGG16 or what stands in for it
+            name="pix2pix-faces-gan", model="pix2pix-faces", folder="train/faces", starts_from="pix2pix-faces",
+            pairs=face_pairs, tile_minimum=256, batch=8, learning_rate=2e-4, betas=(0.5, 0.999), transpose=False,
+            adversarial=Adversarial(
+                critic=partial(PatchCritic, 32, conditional=True), kind="gan", adversarial=1.0, pixels=100.0,
+                perceptual=1.0, style=100.0, features=10.0,
+            ),
+        ),
+        Recipe(  # Kupyn et al. 2019: 0.5 pixels + 0.006 perceptual + 0.01 adversarial
+            name="deblurgan-v2-resnet-gan", model="deblurgan-v2-resnet", folder="train/general",
+            starts_from="deblurgan-v2-resnet", pairs=partial(shake_pairs, 128), tile_minimum=232, batch=12,
+            learning_rate=1e-4, betas=(0.5, 0.999),
+            adversarial=Adversarial(
+                critic=partial(DoubleScaleCritic, 32), kind="ragan-ls", adversarial=0.01, pixels=0.5,
+                perceptual=0.006, features=0.1,
+            ),
         ),
     )
 }  # fmt: skip

@@ -30,8 +30,8 @@ Reply = tuple[dict[str, Any] | None, dict[str, Any]]
 EXAMPLE = {"path": "photo.jpg", "meta": {"_type": "gradio.FileData"}}
 FILE_SCHEMA = gr.FileData.model_json_schema()
 REPORT_TEXT = (
-    "The report: task, model, checkpoint, device, precision, input and output (width, height, format, bits), tiles, "
-    "seconds by stage, warnings."
+    "The report: task, model, checkpoint, device, precision, backend, input and output (width, height, format, bits), "
+    "tiles, seconds by stage, warnings."
 )
 
 

@@ -10,7 +10,12 @@ from restoration.card import ModelCard
 from restoration.inference.report import Progress
 
 LONG_SECONDS = 60.0
-STAGES = {"queue": "Waiting for the job before this one", "decode": "Reading the photo", "encode": "Writing the file"}
+STAGES = {
+    "queue": "Waiting for the job before this one",
+    "decode": "Reading the photo",
+    "observe": "Measuring the blur",
+    "encode": "Writing the file",
+}
 
 
 def status(text: str = "", *, busy: bool = False, share: float | None = None, note: str = "", kind: str = "") -> str:
@@ -79,11 +84,11 @@ def result_caption(report: Mapping[str, Any]) -> str:
 def report_table(report: Mapping[str, Any]) -> str:
     """The report as a table for people, warnings first."""
     source, result = report["input"], report["output"]
-    stages = {"decode": "reading", "restore": "restoring", "encode": "writing"}
+    stages = {"decode": "reading", "observe": "measuring the blur", "restore": "restoring", "encode": "writing"}
     times = ", ".join(f"{stages.get(name, name)} {seconds:.2f} s" for name, seconds in report["seconds"].items())
     rows = [
         ("Model", f"{report['model']} ({report['checkpoint']})"),
-        ("Ran on", f"{report['device']}, {report['precision']}"),
+        ("Ran on", f"{report['device']}, {report['precision']}, {report['backend']}"),
         ("Input", _size(source)),
         ("Output", _size(result)),
         ("Parts", str(report["tiles"])),

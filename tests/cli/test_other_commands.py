@@ -94,7 +94,10 @@ def test_train_passes_everything_on(command, tmp_path, monkeypatch):
     recipe, data, out = seen.pop("args")
     assert (recipe.name, data, out) == ("edsr-baseline-x2", tmp_path, Path("runs/edsr-baseline-x2"))
     del seen["store"]
-    assert seen == {"minutes": 2.5, "steps": None, "resume": True, "device": "cpu", "seed": 7}
+    assert seen.pop("workers") >= 1
+    assert seen == {
+        "minutes": 2.5, "steps": None, "resume": True, "device": "cpu", "seed": 7, "stop_after": None,
+    }  # fmt: skip
 
 
 def test_certify_measures_a_run_and_adopts_it(command, photo, tmp_path, engine):
@@ -116,7 +119,10 @@ def test_certify_measures_a_run_and_adopts_it(command, photo, tmp_path, engine):
 
 def test_tables_fills_the_blocks_and_check_finds_stale_ones(command, tmp_path):
     document = tmp_path / "README.md"
-    document.write_text("# x\n<!-- models:start -->\n<!-- models:end -->\n<!-- cli:start -->\n<!-- cli:end -->\nend\n")
+    document.write_text(
+        "# x\n<!-- models:start -->\n<!-- models:end -->\n<!-- cli:start -->\n<!-- cli:end -->\n"
+        "<!-- speed:start -->\n<!-- speed:end -->\nend\n"
+    )
     code, _, stderr = command("tables", "--check", document)
     assert code == 1
     assert "stale" in stderr
@@ -125,7 +131,8 @@ def test_tables_fills_the_blocks_and_check_finds_stale_ones(command, tmp_path):
     text = document.read_text()
     assert "| model | task |" in text
     assert "python -m restoration evaluate" in text
-    assert text.endswith("<!-- cli:end -->\nend\n")
+    assert "<!-- speed:start -->\n\n" not in text
+    assert text.endswith("<!-- speed:end -->\nend\n")
     document.write_text(text.replace("PSNR", "SNR"))
     assert command("tables", "--check", document)[0] == 1
     assert command("tables", tmp_path / "none.md")[0] == 1
@@ -135,12 +142,16 @@ def test_the_command_help_names_every_option_of_every_command():
     text = command_help(build_parser())
     for words in (
         "restore IN... -o OUT --task",
-        "(--minutes N | --steps N)",
+        "--minutes N | --steps N",
+        "(--data DIR | --pairs BLUR SHARP)",
+        "data degrade IN OUT --recipe",
         "--kernels FILE",
         "tables [FILE] [--check]",
     ):
         assert words in text
     assert max(map(len, text.splitlines())) <= 100
+    recipes = next(line for line in text.splitlines() if line.startswith("  --recipe "))
+    assert recipes.endswith("|faces")  # too long for its column: the help stands below
 
 
 def test_no_command_is_a_usage_error(command):

@@ -69,8 +69,8 @@ def test_json_is_a_list_of_reports_with_both_paths(command, photo, tmp_path):
     good, bad = json.loads(stdout)
     assert code == 1
     assert set(good) == {
-        "input_path", "output_path", "task", "model", "checkpoint", "device", "precision", "input", "output", "tiles",
-        "seconds", "warnings",
+        "input_path", "output_path", "task", "model", "checkpoint", "device", "precision", "backend", "input", "output",
+        "tiles", "seconds", "warnings",
     }  # fmt: skip
     assert good["input_path"] == str(source)
     assert good["output_path"] == str(out / "a-enhanced.png")

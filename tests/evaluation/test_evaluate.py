@@ -8,7 +8,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from restoration.errors import DataError, OptionError, WeightsError
 from restoration.evaluation import protocols
-from restoration.evaluation.evaluate import Score, evaluate, markdown
+from restoration.evaluation.evaluate import evaluate
+from restoration.evaluation.scores import Score, markdown
 
 
 def _darker(picture):

@@ -88,3 +88,28 @@ def test_a_preview_carries_its_profile_and_nothing_else(tmp_path):
 def test_a_preview_is_put_in_place_in_one_step(tmp_path):
     write_preview(ImageDocument(color=smooth()), tmp_path / "p")
     assert [entry.name for entry in tmp_path.iterdir()] == ["p.jpg"]
+
+
+@pytest.mark.parametrize("size", [(61, 40), (40, 61)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_large_picture_is_shrunk_in_bands_to_what_pillow_makes_of_the_whole(channels, size, tmp_path):
+    color = np.clip(np.kron(noise((130, 90, channels)), np.ones((12, 9, 1))), 0, 255).astype(np.uint8)[:1531]
+    alpha = np.kron(noise((130, 90), seed=3), np.ones((12, 9))).astype(np.uint8)[:1531]
+    with Image.open(write_preview(ImageDocument(color=color, alpha=alpha), tmp_path / "p", size=size)) as picture:
+        pixels = np.asarray(picture).astype(int)
+    whole = Image.fromarray(np.concatenate([color, alpha[..., None]], axis=2))
+    expected = np.asarray(whole.resize(size[::-1], Image.Resampling.BICUBIC)).astype(int)
+    weight = expected[..., -1:] / 255
+    assert np.abs((pixels - expected) * weight).mean() < 2.5
+    assert np.abs((pixels - expected) * weight).max() < 40
+
+
+def test_shrinking_takes_no_second_copy_of_a_large_picture(tmp_path):
+    import tracemalloc
+
+    document = ImageDocument(color=np.zeros((4000, 3000, 3), np.uint16))
+    tracemalloc.start()
+    write_preview(document, tmp_path / "p", size=(200, 150))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < document.color.nbytes / 5

@@ -149,7 +149,7 @@ def watched_card(watch: Callable[[Tensor], Tensor | None], **facts: Any) -> Mode
 
 def make_engine(*cards: ModelCard, **options: Any) -> Engine:
     """An engine on the CPU with a fake store and the smallest tiles, unless said otherwise."""
-    settings: dict[str, Any] = {"device": "cpu", "store": FakeStore(), "call_seconds": TINY_CALLS}
+    settings: dict[str, Any] = {"device": "cpu", "store": FakeStore(), "call_seconds": TINY_CALLS, "backend": "torch"}
     return Engine(Registry(cards), **(settings | options))
 
 

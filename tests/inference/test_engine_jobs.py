@@ -225,6 +225,7 @@ def test_the_report_says_everything_in_json():
         "checkpoint": "fake weights",
         "device": "cpu",
         "precision": "fp32",
+        "backend": "torch",
         "input": {"width": 40, "height": 70, "format": "TIFF", "bits": 16},
         "output": {"width": 80, "height": 140, "format": "TIFF", "bits": 16},
         "tiles": 2,

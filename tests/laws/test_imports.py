@@ -60,7 +60,7 @@ def imports_of(path: Path, *, late: bool = True) -> Iterator[str]:
 
 
 IMPORTS = {name: set(imports_of(path)) for name, path in MODULES.items()}
-TRAINING_LIBRARIES = {"fastai", "fastcore", "torchvision", "timm", "skimage", "piq"}
+TRAINING_LIBRARIES = {"accelerate", "fastai", "fastcore", "torchvision", "timm", "skimage", "piq"}
 
 
 def part(module: str) -> str:

@@ -29,7 +29,7 @@ def floats(name: str, height: int = 1000, width: int = 1000) -> np.ndarray:
 def tiled(card: ModelCard, pixels: np.ndarray) -> tuple[np.ndarray, int]:
     """The picture through the smallest tiles in fp32, and how many there were."""
     exact = dataclasses.replace(card, half=False)
-    engine = Engine(Registry([exact]), STORE, device="cpu", call_seconds=1e-6)
+    engine = Engine(Registry([exact]), STORE, device="cpu", call_seconds=1e-6, backend="torch")
     restoration = finish(engine.stream(ImageDocument(color=pixels), exact))
     return restoration.image.color, restoration.report.tiles
 

@@ -103,7 +103,7 @@ def redder(x: Tensor) -> Tensor:
 def make(tmp_path):
     def build(function: Callable[[Tensor], Tensor] = negative) -> tuple[Engine, Network]:
         network = Network(function)
-        return Engine(Registry([CARD]), Store(tmp_path, network), device="cpu"), network
+        return Engine(Registry([CARD]), Store(tmp_path, network), device="cpu", backend="torch"), network
 
     return build
 
@@ -415,11 +415,17 @@ def test_the_networks_warnings_reach_the_report_once(run, monkeypatch):
 def test_a_model_that_cannot_be_used_and_a_broken_limit_are_one_sentence(tmp_path, make):
     document = ImageDocument(color=ASTRONAUT)
     with pytest.raises(WeightsError, match="cannot be used here"):
-        next(faces.stream(Engine(Registry([CARD]), WeightStore(tmp_path), device="cpu"), document, REQUEST))
-    other = Engine(Registry([replace(CARD, task="deblur")]), make()[0].store, device="cpu")
+        next(
+            faces.stream(
+                Engine(Registry([CARD]), WeightStore(tmp_path), device="cpu", backend="torch"), document, REQUEST
+            )
+        )
+    other = Engine(Registry([replace(CARD, task="deblur")]), make()[0].store, device="cpu", backend="torch")
     with pytest.raises(OptionError, match="is for deblur, not for faces"):
         next(faces.stream(other, document, REQUEST))
-    engine = Engine(Registry([CARD]), make()[0].store, device="cpu", limits=Limits(output_megapixels=0.1))
+    engine = Engine(
+        Registry([CARD]), make()[0].store, device="cpu", backend="torch", limits=Limits(output_megapixels=0.1)
+    )
     with pytest.raises(ImageFileError):
         next(faces.stream(engine, document, REQUEST))
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from restoration.errors import DataError
-from restoration.training.data import Pairs, batches, load_pictures
+from restoration.training.data import Pairs, batches, find_folder, load_pictures
 from restoration.training.recipes import enlarge_pairs, face_pairs, shake_pairs, wear_pairs
 
 
@@ -37,8 +37,16 @@ def test_tiles_of_one_photograph_stay_on_one_side_of_the_split(folder: Path) -> 
 
 def test_damaged_and_small_pictures_are_counted_and_skipped(folder: Path) -> None:
     (folder / "text.png").write_text("not a picture")
+    whole = (folder / "00.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    Image.new("RGB", (40, 40)).save(folder / "broken.png")
+    broken = (folder / "broken.png").read_bytes()
+    (folder / "broken.png").write_bytes(broken.replace(b"IDAT", b"IDAX"))
     Image.new("RGB", (8, 8)).save(folder / "tiny.png")
-    assert load_pictures(folder, 32).skipped == 2
+    pictures = load_pictures(folder, 32)
+    assert (pictures.unreadable, pictures.small, pictures.skipped) == (3, 1, 4)
+    assert pictures.describe().endswith("4 skipped (3 unreadable, 1 too small)")
+    assert all(picture.dtype == np.uint8 for picture in pictures.train + pictures.validation)
 
 
 def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
@@ -46,6 +54,54 @@ def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
         load_pictures(tmp_path, 32)
     with pytest.raises(DataError, match="There is no folder"):
         load_pictures(tmp_path / "nowhere", 32)
+    Image.new("RGB", (31, 99)).save(tmp_path / "small.png")
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(DataError, match=r"\(2 skipped: 1 unreadable, 1 too small\)"):
+        load_pictures(tmp_path, 32)
+
+
+def test_of_few_photographs_one_is_held_out_and_a_single_one_is_trained_on(tmp_path: Path) -> None:
+    for index, count in ((0, 1), (1, 2), (2, 3)):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
+        pictures = load_pictures(tmp_path, 32)
+        assert len(pictures.train) == max(1, count - 1)
+        shared = {p.tobytes() for p in pictures.train} & {p.tobytes() for p in pictures.validation}
+        assert bool(shared) is (count == 1)
+
+
+def test_a_split_beside_the_pictures_is_kept_to(folder: Path) -> None:
+    (folder / "sharp").mkdir()
+    Image.new("RGB", (40, 40), (1, 2, 3)).save(folder / "sharp" / "deep.png")
+    (folder / "split.csv").write_text("fnames,is_val\n01.jpg,False\n02.jpg,0\nsharp/deep.png,True\nlost.png,false\n")
+    pictures = load_pictures(folder, 32)
+    assert (len(pictures.train), len(pictures.validation), pictures.unreadable) == (2, 1, 1)
+    assert (pictures.validation[0] == (1, 2, 3)).all()
+    assert find_folder(folder, "train/general") == folder
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("name,is_val\na.png,0\n", "columns fnames and is_val"),
+        ("fnames,is_val\na.png\n", "columns fnames and is_val"),
+        ("fnames,is_val\na.png,perhaps\n", "neither true nor false"),
+        ("fnames,is_val\n../a.png,0\n", "outside its folder"),
+        ("fnames,is_val\n01.jpg,1\n", "to train on"),
+    ],
+)
+def test_a_split_that_cannot_be_used_is_one_sentence(folder: Path, text: str, sentence: str) -> None:
+    (folder / "split.csv").write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        load_pictures(folder, 32)
+
+
+def test_the_shares_of_several_processes_are_one_larger_batch(folder: Path) -> None:
+    pairs = Pairs(load_pictures(folder, 32).train, partial(enlarge_pairs, 2, 8), seed=5)
+    whole = batches(pairs, start=1, batch=6, workers=0)
+    shares = [batches(pairs, start=1, batch=2, workers=0, process=p, processes=3) for p in range(3)]
+    for _ in range(2):
+        joined = [torch.cat(parts) for parts in zip(*(next(share) for share in shares), strict=True)]
+        assert all(torch.equal(a, b) for a, b in zip(next(whole), joined, strict=True))
 
 
 def test_a_resumed_feed_continues_the_unbroken_one(folder: Path) -> None:

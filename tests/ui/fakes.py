@@ -107,4 +107,6 @@ class FakeStore(WeightStore):
 
 def fake_engine() -> Engine:
     """Small limits, so that the tests can break them; short calls, so that jobs have many tiles."""
-    return Engine(CARDS, FakeStore(), device="cpu", limits=Limits(megabytes=3, megapixels=4), call_seconds=0.15)
+    return Engine(
+        CARDS, FakeStore(), device="cpu", limits=Limits(megabytes=3, megapixels=4), call_seconds=0.15, backend="torch"
+    )

@@ -18,7 +18,19 @@ from restoration.images.resizing import resize_color
 from tests.ui.conftest import Server, picture
 
 ENDPOINTS = ["/deblur", "/enhance", "/enlarge", "/restore_faces"]
-REPORT_KEYS = {"task", "model", "checkpoint", "device", "precision", "input", "output", "tiles", "seconds", "warnings"}
+REPORT_KEYS = {
+    "task",
+    "model",
+    "checkpoint",
+    "device",
+    "precision",
+    "backend",
+    "input",
+    "output",
+    "tiles",
+    "seconds",
+    "warnings",
+}
 
 
 def call(client: Client, endpoint: str, path: object, **options: object) -> tuple[Path, dict[str, Any]]:

@@ -1,0 +1,183 @@
+"""A deblurrer that first measures the blur: blind deconvolution whose two uncertain steps are learned.
+
+    picture -> kernel, by sparse gradients -> kernel refiner (network) -> Wiener filters -> residual U-Net -> picture
+
+In the line of Schuler et al., "Learning to Deblur" (2014), where networks and closed-form kernel estimates take turns,
+and of Dong et al., "Deep Wiener Deconvolution" (2020), where a network mends what the inverse filter leaves. A plain
+network must find out a long kernel from its receptive field and apply its inverse by convolutions; here both are
+arithmetic, and the networks only judge: which part of a measured kernel is real, and where its inverse may be trusted.
+Where it may not (no shake, shake that changes over the picture, clipped lights), the U-Net works on the picture itself.
+
+The kernel is measured once for a whole picture (`observe`) and handed to every tile as `context`.
+Knows nothing of files, tiles or devices.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from restoration.architectures.edsr import ResidualBlock
+from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE, estimate_kernel, wiener
+from restoration.architectures.residual_unet import ResidualUNet
+from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+
+WIENER_WEIGHTS = (3e-3, 3e-2)
+"""Little and much smoothing: what noise leaves and what ringing leaves."""
+_LUMA = (0.299, 0.587, 0.114)
+_GRID = 48  # RAW_SIDE on a multiple of 4
+
+
+def _blocks(width: int, count: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, 1.0) for _ in range(count)))
+
+
+class KernelRefiner(nn.Module):
+    """A small U-Net over a measured kernel: drops what the picture's own lines left in it, restores faint strokes, and
+    moves it where the exposure's path has the middle of its bounding box (only that tells where the sharp picture is).
+
+    Args:
+        widths: channels at full, half and quarter size.
+        depth: residual blocks on each level and way.
+    """
+
+    def __init__(self, widths: tuple[int, int, int] = (32, 64, 96), depth: int = 2) -> None:
+        super().__init__()
+        fine, middle, coarse = widths
+        self.head = nn.Conv2d(3, fine, 3, padding=1)
+        self.down0, self.halve0 = _blocks(fine, depth), nn.Conv2d(fine, middle, 3, 2, 1)
+        self.down1, self.halve1 = _blocks(middle, depth), nn.Conv2d(middle, coarse, 3, 2, 1)
+        self.bottom, self.overall = _blocks(coarse, depth + 1), nn.Linear(coarse, coarse)
+        self.double1, self.up1 = nn.Conv2d(coarse, 4 * middle, 1), _blocks(middle, depth)
+        self.double0, self.up0 = nn.Conv2d(middle, 4 * fine, 1), _blocks(fine, depth)
+        self.tail = nn.Conv2d(fine, 1, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 2, RAW_SIDE, RAW_SIDE), as `packed` makes it -> (B, 1, RAW_SIDE, RAW_SIDE): >= 0, sum 1, and nothing
+        outside the middle KERNEL_SIDE pixels. Scaling both channels changes nothing."""
+        peak = x[:, :1].amax((2, 3), keepdim=True).clamp(min=1e-6)
+        beside, frame = (_GRID - RAW_SIDE) // 2, (RAW_SIDE - KERNEL_SIDE) // 2
+        measured = F.pad((x / peak).clamp(-2, 2), (beside, beside + 1) * 2)
+        line = torch.linspace(-1, 1, _GRID, device=x.device)
+        radius = (line[:, None].square() + line.square()).expand_as(measured[:, :1])
+        fine = self.down0(self.head(torch.cat((measured, radius), 1)))
+        middle = self.down1(self.halve0(fine))
+        coarse = self.bottom(self.halve1(middle))
+        coarse = coarse + self.overall(coarse.mean((2, 3)))[..., None, None]
+        middle = self.up1(middle + F.pixel_shuffle(self.double1(coarse), 2))
+        fine = self.up0(fine + F.pixel_shuffle(self.double0(middle), 2))
+        inner = slice(beside + frame, beside + frame + KERNEL_SIDE)
+        refined = F.softplus(self.tail(fine)[..., inner, inner].float(), beta=4) * peak
+        return F.pad(refined / refined.sum((2, 3), keepdim=True).clamp(min=1e-6), (frame,) * 4)
+
+
+def packed(kernel: Tensor, solution: Tensor) -> Tensor:
+    """What `estimate_kernel` yields, as the refiner takes it: (1, 2, RAW_SIDE, RAW_SIDE)."""
+    frame = (RAW_SIDE - KERNEL_SIDE) // 2
+    return torch.stack((F.pad(kernel, (frame,) * 4), solution))[None]
+
+
+class WienerUNet(nn.Module):
+    """Mends Wiener-deconvolved pictures: where to trust them, and what to add.
+
+    Args:
+        widths, depths: of the U-Net (`ResidualUNet`).
+    """
+
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.unet = ResidualUNet(widths, depths, inputs=3 + 3 * len(WIENER_WEIGHTS), outputs=4)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, 9, H, W): the picture and its deconvolutions by `WIENER_WEIGHTS` -> (B, 3, H, W)."""
+        answer = self.unet.residual(features)
+        picture, smooth = features[:, :3], features[:, -3:]
+        trust = torch.sigmoid(answer[:, 3:].float())
+        return picture + trust * (smooth - picture) + answer[:, :3].float()
+
+
+class BlindDeconvolution(nn.Module):
+    """Measures the blur of a picture, inverts it, and mends the result.
+
+    Args:
+        widths, depths: of the U-Net that mends.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.refiner = KernelRefiner()
+        self.restorer = WienerUNet(widths, depths)
+
+    def observe(self, x: Tensor) -> Iterator[Tensor]:
+        """Measures the kernel of one picture, (1, 3, H, W) RGB in [0, 1], in steps of a fraction of a second.
+
+        Yields: after each step a context (1, 1, RAW_SIDE, RAW_SIDE) as `forward` takes it; the last one is the
+            measurement. A picture smaller than two kernels is taken for sharp.
+        """
+        gray = (x[0].float().clamp(0, 1) * torch.tensor(_LUMA, device=x.device)[:, None, None]).sum(0)
+        if min(gray.shape) < 2 * KERNEL_SIDE or float(gray.std()) < 1e-4:
+            yield self.neutral(x)
+            return
+        measured = torch.zeros(1, 2, RAW_SIDE, RAW_SIDE, device=x.device)
+        for kernel, solution in estimate_kernel(gray):
+            measured = packed(kernel, solution)
+            yield measured[:, :1]
+        refined = self.refiner(measured)
+        yield refined if bool(torch.isfinite(refined).all()) else self.neutral(x)
+
+    @staticmethod
+    def neutral(x: Tensor) -> Tensor:
+        """The context of a sharp picture: (1, 1, RAW_SIDE, RAW_SIDE), one in the middle."""
+        kernel = torch.zeros(1, 1, RAW_SIDE, RAW_SIDE, device=x.device)
+        kernel[..., RAW_SIDE // 2, RAW_SIDE // 2] = 1
+        return kernel
+
+    def features(self, x: Tensor, kernels: Tensor) -> Tensor:
+        """(B, 3, H, W) and (B, n, n) -> (B, 9, H, W): the picture and its deconvolutions."""
+        return torch.cat((x, wiener(x.float(), kernels, WIENER_WEIGHTS).clamp(-0.5, 1.5)), 1)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same shape.
+
+        Args:
+            context: kernels (B or 1, 1, RAW_SIDE, RAW_SIDE), as `observe` gives them; or, in training, measurements
+                (B, 2 or more, RAW_SIDE, RAW_SIDE) as `packed` makes them, which are refined first. None measures each
+                picture here.
+        """
+        if context is None:
+            context = torch.cat([list(self.observe(picture[None]))[-1] for picture in x])
+        kernels = context if context.shape[1] == 1 else self.refiner(context[:, :2])
+        return self.restorer(self.features(x, kernels[:, 0].float()))
+
+
+PROVENANCE = Provenance(
+    paper="Learning to Deblur",
+    authors="Schuler, Hirsch, Harmeling, Schoelkopf",
+    year=2014,
+    url="https://arxiv.org/abs/1406.7444",
+    code_url="https://arxiv.org/abs/1406.7444",
+    code_licence="none used: written from the papers",
+)
+
+CARDS: tuple[ModelCard, ...] = (
+    ModelCard(
+        name="blind-wiener-unet",
+        family="blind-wiener-unet",
+        title="Blind Wiener U-Net",
+        sentence="Measures how the camera shook, undoes it by Wiener deconvolution and mends what that leaves.",
+        task="deblur",
+        build=partial(BlindDeconvolution, (96, 128, 160), (3, 3, 3)),
+        checkpoints=(
+            Checkpoint(name="restoration", filename="blind-wiener-unet.safetensors", licence="see weights/README.md"),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=16, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=96,
+        gigaflop_per_megapixel=220.05,
+        observes=768,
+        half=True,
+    ),
+)

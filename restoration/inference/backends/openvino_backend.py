@@ -1,0 +1,182 @@
+"""OpenVINO's CPU plugin: compiled for one precision, and believed only after a comparison with the network itself.
+
+One graph with free sides serves all tiles. Memory of large pictures is given back by `release`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from restoration.card import ModelCard
+from restoration.inference.backends.backend import TOLERANCES, Backend, BackendFailed, Compile
+from restoration.inference.backends.conversion import MIDDLE, convert, import_openvino
+from restoration.inference.backends.graph_cache import GraphCache
+from restoration.inference.backends.parts import Parts, Prepare, parts_of
+from restoration.inference.device import call_network
+
+SMALLEST_SIDE = 33  # encoders halve five times: below, a map is one pixel, and OpenVINO pools that to nothing
+CHECK_SIDES = ((64, 96), (83, 70))  # on the networks' own grid, and off it
+_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
+_REMEMBERED_KERNELS = 500  # of some 50 a shape; without a bound, memory grows with every new size of picture
+
+Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+
+
+class OpenVinoBackend:
+    """One compiled network, with one inference request: one thread at a time may be inside.
+
+    Args:
+        graph: as `convert` makes it.
+        precision: "fp32" or "bf16".
+        prepare: the picture and its context -> (height, width, channels) float32, what the graph takes.
+        scale: output side / input side.
+        fixed: the only side the network takes, or None.
+
+    Raises:
+        BackendFailed: the graph cannot be compiled here.
+    """
+
+    name = "openvino"
+
+    def __init__(
+        self, graph: Any, precision: str, prepare: Prepare, *, scale: int = 1, fixed: int | None = None
+    ) -> None:
+        self.smallest = fixed or SMALLEST_SIDE
+        self._prepare, self._scale = prepare, scale
+        self._request: Any = None
+        try:
+            self._compiled = _core().compile_model(graph, "CPU", _properties(precision))
+        except Exception as error:
+            raise BackendFailed("OpenVINO cannot compile this network here") from error
+
+    def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3).
+
+        Raises:
+            BackendFailed: OpenVINO failed, or gave a picture of another size.
+            MemoryError: it could not allocate what it needs.
+        """
+        height, width, channels = pixels.shape
+        answer = np.empty((1, height * self._scale, width * self._scale, channels), np.float32)
+        written = self._infer((self._prepare(pixels, context) - MIDDLE)[None], answer)
+        if written != answer.shape:
+            self._request = None
+            raise BackendFailed(f"OpenVINO made {written} of a picture that should become {answer.shape}")
+        answer += MIDDLE
+        return answer[0]
+
+    def release(self) -> None:
+        """Frees the request and the memory of its maps."""
+        if self._request is not None:
+            self._request = None
+            self._compiled.release_memory()
+
+    def _infer(self, given: NDArray[np.float32], answer: NDArray[np.float32]) -> tuple[int, ...]:
+        """Writes the graph's answer; returns the shape it really has."""
+        tensor = import_openvino().Tensor
+        try:
+            request = self._request or self._compiled.create_infer_request()
+            self._request = request
+            request.set_input_tensor(tensor(given, shared_memory=True))
+            request.set_output_tensor(tensor(answer, shared_memory=True))
+            request.infer()
+            return tuple(request.get_output_tensor().shape)
+        except Exception as error:
+            self._request = None
+            if "alloc" in str(error).lower():
+                raise MemoryError("OpenVINO could not allocate memory") from error
+            raise BackendFailed("OpenVINO failed on this picture") from error
+
+
+def compiler(card: ModelCard, network: nn.Module, cache_folder: Path | None) -> Compile:
+    """What makes a card's network an `OpenVinoBackend` in a precision.
+
+    Args:
+        network: on the CPU, as `place_network` leaves it.
+        cache_folder: where converted networks are kept; None keeps none.
+    """
+    return partial(_compiled, card, network, cache_folder)
+
+
+def _compiled(card: ModelCard, network: nn.Module, cache_folder: Path | None, precision: str) -> Backend | None:
+    """The first of the graph on disk and a fresh one that agrees with the network; None when torch is its only way.
+
+    Raises:
+        BackendFailed: neither agrees, or there is no OpenVINO.
+    """
+    parts = parts_of(card, network)
+    if parts is None:
+        return None
+    import_openvino()
+    disk = GraphCache(cache_folder, card.name, parts.body) if cache_folder else None
+    reference = partial(call_network, network, device="cpu", precision="fp32", context=parts.neutral)
+    fixed, failure = card.size.fixed, BackendFailed()
+    for graph, fresh in _graphs(parts, fixed, disk):
+        try:
+            backend = OpenVinoBackend(graph, precision, parts.prepare, scale=card.scale, fixed=fixed)
+            compare(partial(backend, context=parts.neutral), reference, precision, fixed=fixed)
+        except (BackendFailed, MemoryError) as error:
+            failure = BackendFailed(str(error))
+            if disk:
+                disk.remove()
+            continue
+        if disk and fresh:
+            disk.write(graph)
+        backend.release()
+        return backend
+    raise failure
+
+
+def _graphs(parts: Parts, fixed: int | None, disk: GraphCache | None) -> Iterator[tuple[Any, bool]]:
+    """The graphs to try, and whether each is fresh."""
+    if disk and (kept := disk.read()) is not None:
+        yield kept, False
+    yield convert(parts.body, channels=parts.channels, side=fixed), True
+
+
+def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None = None) -> None:
+    """Runs both on small pictures.
+
+    Raises:
+        BackendFailed: a result differs by more than the precision's tolerance.
+    """
+    for height, width in ((fixed, fixed),) if fixed else CHECK_SIDES:
+        pixels = check_picture(height, width)
+        answer, expected = backend(pixels), reference(pixels)
+        difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
+        if not difference <= TOLERANCES[precision]:  # NaN too
+            raise BackendFailed(f"OpenVINO's result was off by {255 * difference:.1f}/255 in {precision}")
+
+
+def check_picture(height: int, width: int) -> NDArray[np.float32]:
+    """(height, width, 3) in 0..1, somewhat like a photograph: slow shading, hard edges, a little noise."""
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    shading = 0.5 + 0.25 * np.sin(rows / 23) * np.cos(columns / 31)
+    edges = 0.2 * ((rows // 13 + columns // 17) % 2) - 0.1
+    noise = np.random.default_rng(0).normal(0, 0.02, (height, width, 3))
+    tints = np.array([1.0, 0.9, 0.8])
+    return np.clip((shading + edges)[..., None] * tints + noise, 0, 1).astype(np.float32)
+
+
+@cache
+def _core() -> Any:
+    return import_openvino().Core()
+
+
+def _properties(precision: str) -> dict[str, Any]:
+    return {
+        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
+        "PERFORMANCE_HINT": "LATENCY",
+        "NUM_STREAMS": 1,
+        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+        "ENABLE_CPU_PINNING": False,  # others may use the same cores
+        "CPU_RUNTIME_CACHE_CAPACITY": _REMEMBERED_KERNELS,
+    }

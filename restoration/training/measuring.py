@@ -1,0 +1,161 @@
+"""What a deblurrer that measures first is trained with: kernels as they were measured, beside the true ones.
+
+Measuring takes half a second, a training step a third: so many blurred tiles are measured once, before the training,
+and every pair of the training borrows one tile's measurement for another tile that is blurred by the same kernel.
+Written to `kernels.npz` in the run folder. Knows nothing of losses.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from restoration.architectures.blind_deconvolution import BlindDeconvolution, packed
+from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE, estimate_kernel
+from restoration.errors import DataError
+from restoration.training.data import Pairs, Pictures, batches, crop
+from restoration.training.degradations import Kernel, Picture, photo_kernel, photo_shaken
+
+Say = Callable[[str], None]
+_FRAME = (RAW_SIDE - KERNEL_SIDE) // 2
+_MARGIN = KERNEL_SIDE // 2
+_LARGEST_TILE = 512
+_SPECTRUM = 64
+_AT_ONCE = 10
+_WRONG, _NEUTRAL, _BENT = 0.05, 0.05, 0.15  # the pairs whose measurement is another's, nobody's, or a neighbour's
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def measured_kernel(rng: Generator, tile: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Blurs a tile and measures the blur: ((RAW_SIDE, RAW_SIDE, 2) measured, (RAW_SIDE, RAW_SIDE, 1) true)."""
+    kernel = photo_kernel(rng, KERNEL_SIDE)
+    tile = tile[:_LARGEST_TILE, :_LARGEST_TILE]
+    blurred = photo_shaken(rng, np.ascontiguousarray(tile), _MARGIN, kernel)
+    gray = torch.from_numpy(blurred.astype(np.float32) @ _LUMA / 255)
+    *_, (estimate, solution) = estimate_kernel(gray)
+    measured = packed(estimate, solution)[0].permute(1, 2, 0).numpy()
+    return measured, _framed(kernel)[..., None]
+
+
+def measure_pairs(
+    patch: int, pictures: Pictures, folder: Path, *, seed: int, workers: int, say: Say, count: int = 3000
+) -> tuple[BlindPairs, BlindPairs]:
+    """Measures `count` kernels, or reads what an earlier part of the training measured.
+
+    Returns: the makers of pairs for training, and, from the last twentieth of the kernels, for validation.
+
+    Raises:
+        DataError: the file of measured kernels is damaged.
+    """
+    path = folder / "kernels.npz"
+    if not path.is_file():
+        say(f"measuring {count} kernels first, once, about half a second of one core each")
+        _write(path, *_measure(pictures, seed=seed, workers=workers, count=count, say=say))
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            known = np.concatenate((file["measured"], file["true"][:, None]), 1)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DataError(f"The measured kernels in {path} cannot be read: remove the file to measure anew.") from error
+    held_out = max(1, len(known) // 20)
+    return BlindPairs(known[:-held_out], patch), BlindPairs(known[-held_out:], patch)
+
+
+class BlindPairs:
+    """Makes a blurred square, the sharp one, and (RAW_SIDE, RAW_SIDE, 3): a packed measurement, and what should have
+    been measured there.
+
+    Now and then the measurement is wrong, or says that there is no blur, or the blur is not quite the one that was
+    measured, as at the borders of a picture whose camera turned: the network learns how far to trust it.
+
+    Args:
+        known: (N, 3, RAW_SIDE, RAW_SIDE): two channels as `packed` makes them; the true kernel, of sum 1, with the
+            middle of its bounding box in the middle.
+        patch: pixels a side.
+    """
+
+    def __init__(self, known: NDArray[np.float16], patch: int) -> None:
+        self.known, self.patch = known, patch
+
+    def __call__(self, rng: Generator, tile: Picture) -> tuple[Picture, Picture, NDArray[np.float32]]:
+        """-> uint8 (patch, patch, 3) twice, and the context."""
+        known = _turned(rng, self._row(rng))
+        kernel, kind = known[2].copy(), rng.random()
+        if kind < _WRONG:
+            known = self._row(rng)
+        elif kind < _WRONG + _NEUTRAL:
+            known[:] = _framed(np.ones((1, 1), np.float32))
+        elif kind < _WRONG + _NEUTRAL + _BENT:
+            kernel = _bent(rng, kernel)
+        inner = slice(_FRAME, _FRAME + KERNEL_SIDE)
+        sharp = crop(rng, tile, self.patch + 2 * _MARGIN)
+        blurred = photo_shaken(rng, sharp, _MARGIN, np.ascontiguousarray(kernel[inner, inner]))
+        return blurred, sharp[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], known.transpose(1, 2, 0)
+
+    def _row(self, rng: Generator) -> NDArray[np.float32]:
+        return self.known[int(rng.integers(len(self.known)))].astype(np.float32)
+
+
+def kernel_loss(weight: float, network: nn.Module, context: Tensor) -> Tensor:
+    """How far refined kernels are from the true ones: weight x (sum of absolute errors + 2 x mean absolute error of the
+    spectra), of a `BlindDeconvolution` and a batch of contexts from `BlindPairs`. The sum is 2 when all is wrong."""
+    refined = cast(BlindDeconvolution, network).refiner(context[:, :2]).float()
+    error = refined[:, 0] - context[:, 2]
+    spectrum = torch.fft.rfft2(error, s=(_SPECTRUM, _SPECTRUM)).abs()
+    return weight * (error.abs().sum((1, 2)).mean() + 2 * spectrum.mean())
+
+
+def _measure(
+    pictures: Pictures, *, seed: int, workers: int, count: int, say: Say
+) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    pairs = Pairs(pictures.train, measured_kernel, seed + 1_000_000)
+    measured, true = [], []
+    feed = batches(pairs, start=0, batch=_AT_ONCE, workers=workers)
+    for number, (first, second) in enumerate(islice(feed, -(-count // _AT_ONCE)), start=1):
+        measured.append(first.numpy().astype(np.float16))
+        true.append(second[:, 0].numpy().astype(np.float16))
+        if number % 30 == 0:
+            say(f"{number * _AT_ONCE} kernels measured")
+    return np.concatenate(measured)[:count], np.concatenate(true)[:count]
+
+
+def _write(path: Path, measured: NDArray[np.float16], true: NDArray[np.float16]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part.npz")
+    np.savez(part, measured=measured, true=true)
+    os.replace(part, path)
+
+
+def _framed(kernel: Kernel) -> NDArray[np.float32]:
+    """A kernel of up to KERNEL_SIDE pixels in the middle of RAW_SIDE."""
+    beside = (RAW_SIDE - kernel.shape[0]) // 2
+    return np.pad(kernel, beside).astype(np.float32)
+
+
+def _turned(rng: Generator, known: NDArray[np.float32]) -> NDArray[np.float32]:
+    flip_x, flip_y, swap = rng.random(3) < 0.5
+    known = known[:, :, ::-1] if flip_x else known
+    known = known[:, ::-1] if flip_y else known
+    known = known.transpose(0, 2, 1) if swap else known
+    return np.array(known, order="C")
+
+
+def _bent(rng: Generator, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Turned by up to 12 degrees and scaled by 0.85 to 1.15, about its middle."""
+    angle, scale = np.deg2rad(rng.uniform(-12, 12)), rng.uniform(0.85, 1.15)
+    cosine, sine = float(np.cos(angle) / scale), float(np.sin(angle) / scale)
+    theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]])
+    grid = torch.nn.functional.affine_grid(theta, [1, 1, RAW_SIDE, RAW_SIDE], align_corners=False)
+    source = torch.from_numpy(kernel)[None, None]
+    bent = torch.nn.functional.grid_sample(source, grid, align_corners=False)[0, 0].clamp(min=0).numpy()
+    total = float(bent.sum())
+    return (bent / total).astype(np.float32) if total > 0.1 else kernel

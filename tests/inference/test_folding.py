@@ -1,0 +1,103 @@
+"""Norms with stored statistics vanish into convolutions, and nothing else changes."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from restoration.inference import folding
+from restoration.inference.folding import fold_norms
+from restoration.inference.networks import Networks
+from restoration.registry import MODELS
+from restoration.weights import WeightStore
+from tests.inference.fakes import FakeStore, make_card
+
+STORE = WeightStore()
+PICTURE = torch.rand(1, 3, 50, 70, generator=torch.Generator().manual_seed(1))
+
+
+class Normed(nn.Module):
+    """Two convolutions with norms, one of them transposed, and a norm that no convolution stands before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm1 = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4)
+        self.second, self.norm2 = nn.ConvTranspose2d(4, 3, 4, 2, 1, bias=False), nn.BatchNorm2d(3)
+        self.alone = nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.alone(torch.relu(self.norm2(self.second(torch.relu(self.norm1(self.first(x)))))))
+
+
+class Shared(nn.Module):
+    """What the convolution made is used a second time, without the norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution, self.norm = nn.Conv2d(3, 3, 3, padding=1), nn.BatchNorm2d(3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.convolution(x)
+        return self.norm(made) + made
+
+
+def settled(network: nn.Module) -> nn.Module:
+    """Norms with statistics and weights of their own."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+            if module.affine:
+                nn.init.uniform_(module.weight, 0.5, 2)
+                nn.init.normal_(module.bias)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> list[str]:
+    return [name for name, module in network.named_modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def test_norms_behind_convolutions_are_folded_and_others_stay():
+    network = settled(Normed())
+    folded = fold_norms(network)
+    assert norms(folded) == ["alone"]
+    assert norms(network) == ["norm1", "norm2", "alone"], "the network itself is left as it was"
+    with torch.no_grad():
+        assert torch.allclose(folded(PICTURE), network(PICTURE), atol=1e-5)
+
+
+def test_a_norm_that_cannot_be_folded_is_not():
+    network = settled(Shared())
+    assert fold_norms(network) is network
+
+
+def test_norms_in_training_and_norms_of_the_picture_at_hand_are_left_alone():
+    training = settled(Normed()).train()
+    assert fold_norms(training) is training
+    network = MODELS["deblurgan-v2-mobilenet"].build().eval()
+    assert fold_norms(network) is network
+
+
+@pytest.mark.parametrize("name", ["unet-resnet-enhance", "pix2pix-faces", "deblurgan-v2-resnet"])
+def test_the_networks_of_the_list_are_folded_without_a_trace_in_their_results(name):
+    card = MODELS[name]
+    network = STORE.load(card)[0] if STORE.availability(card).available else settled(card.build())
+    folded = fold_norms(network, card.size.fixed)
+    side = card.size.fixed or 83
+    x = torch.rand(1, 3, side, card.size.fixed or 70, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert (folded(x) - network(x)).abs().max() <= 1e-4
+    assert len(norms(folded)) < len(norms(network)) / 2
+
+
+def test_an_engines_networks_are_folded():
+    card = make_card(lambda: settled(Normed()), name="normed", scale=2)
+    assert norms(Networks(FakeStore()).get(card, "cpu").network) == ["alone"]
+
+
+def test_a_fold_that_is_wrong_is_thrown_away(monkeypatch):
+    network = settled(Normed())
+    monkeypatch.setattr(folding, "fuse_conv_bn_weights", lambda weight, bias, *args, **options: (weight, bias))
+    assert fold_norms(network) is network

@@ -1,0 +1,93 @@
+"""Every backend equals the network in eager fp32 on the shipped weights: natural pictures, awkward sizes, tiles."""
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage import data
+
+from restoration.card import ModelCard, Tiling
+from restoration.images.document import ImageDocument
+from restoration.inference.backends.backend import TOLERANCES
+from restoration.inference.backends.openvino_backend import SMALLEST_SIDE
+from restoration.inference.device import call_network, cpu_has_bf16, neutral_context
+from restoration.inference.engine import Engine, finish
+from restoration.inference.networks import Loaded, Networks
+from restoration.registry import MODELS, Registry
+from restoration.weights import WeightStore
+
+STORE = WeightStore()
+AVAILABLE = [card for card in MODELS.values() if STORE.availability(card).available]
+TILED = [card for card in AVAILABLE if card.tiling in (Tiling.EXACT, Tiling.MARGIN)]
+NETWORKS = Networks(STORE, backend="auto")
+PICTURES = {"cat": data.chelsea(), "rocket": data.rocket(), "coffee": data.coffee()}
+SIZES = [(97, 65), (SMALLEST_SIDE, 86), (32, 70), (1, 90)]
+SHORTEST_TILE = 32
+
+
+@cache
+def loaded(name: str) -> Loaded:
+    return NETWORKS.get(MODELS[name], "cpu")
+
+
+def floats(name: str, height: int, width: int) -> NDArray[np.float32]:
+    picture = PICTURES[name][40 : 40 + height, 90 : 90 + width]
+    assert picture.shape == (height, width, 3)
+    return np.ascontiguousarray(picture).astype(np.float32) / np.float32(255)
+
+
+def eager(card: ModelCard, pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    network = loaded(card.name).network
+    context = neutral_context(network, "cpu") if card.observes else None
+    return call_network(network, pixels, "cpu", "fp32", context)
+
+
+def precisions(card: ModelCard) -> list[str]:
+    return ["fp32", "bf16"] if card.half and cpu_has_bf16() else ["fp32"]
+
+
+def assert_equal(card: ModelCard, pixels: NDArray[np.float32], precision: str) -> None:
+    answer = loaded(card.name)(pixels, precision, loaded(card.name).neutral(card))
+    difference = np.abs(answer - eager(card, pixels))
+    size = f"{card.name} in {precision} at {pixels.shape[:2]}"
+    assert difference.max() <= TOLERANCES[precision], f"{size}: off by {255 * difference.max():.3f}/255"
+    if precision == "bf16":
+        assert 10 * np.log10(1 / np.square(difference).mean()) > 50, size
+
+
+@pytest.mark.parametrize("card", AVAILABLE, ids=lambda card: card.name)
+def test_available_cards_are_run_by_the_fast_backend(card: ModelCard) -> None:
+    for precision in precisions(card):
+        assert loaded(card.name).backend(precision, card.size.fixed or 64) == "openvino", loaded(card.name).notes
+
+
+@pytest.mark.parametrize("card", AVAILABLE, ids=lambda card: card.name)
+def test_the_fast_backend_equals_eager_fp32_on_natural_pictures(card: ModelCard) -> None:
+    side = card.size.fixed or 80
+    for name in PICTURES:
+        for precision in precisions(card):
+            assert_equal(card, floats(name, side, side), precision)
+
+
+@pytest.mark.parametrize("card", TILED, ids=lambda card: card.name)
+def test_the_fast_backend_equals_eager_fp32_at_awkward_sizes(card: ModelCard) -> None:
+    for height, width in SIZES:
+        for precision in precisions(card):
+            assert_equal(card, floats("cat", height, width), precision)
+
+
+@pytest.mark.parametrize("card", TILED, ids=lambda card: card.name)
+def test_tiles_by_the_fast_backend_equal_tiles_by_torch(card: ModelCard) -> None:
+    """The smallest tiles, in fp32, through the whole engine; whole = tiles by torch is a law of its own."""
+    exact = dataclasses.replace(card, half=False)
+    color = floats("rocket", 40, 2 * max(SHORTEST_TILE, card.size.minimum, 2 * card.margin) + 5)
+    results = []
+    for backend in ("openvino", "torch"):
+        engine = Engine(Registry([exact]), STORE, device="cpu", call_seconds=1e-6, backend=backend)
+        results.append(finish(engine.stream(ImageDocument(color=color), exact)))
+    fast, slow = results
+    assert (fast.report.backend, slow.report.backend) == ("openvino", "torch")
+    assert fast.report.tiles == slow.report.tiles > 1
+    assert np.abs(fast.image.color - slow.image.color).max() <= TOLERANCES["fp32"]

@@ -1,0 +1,155 @@
+"""Kernels measured before a training, and the pairs made with them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage import data
+
+from restoration.architectures.blind_deconvolution import BlindDeconvolution
+from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE
+from restoration.errors import DataError
+from restoration.training import measuring
+from restoration.training.data import Pictures
+from restoration.training.loop import train
+from restoration.training.measuring import BlindPairs, kernel_loss, measure_pairs, measured_kernel
+from restoration.training.recipes import RECIPES
+from restoration.weights import WeightStore
+
+TILE = data.coffee()[60:360, 100:400]
+
+
+def bank(count: int = 5) -> BlindPairs:
+    """Kernels that are random bars, measured without an error."""
+    draw = np.random.default_rng(0)
+    true = np.zeros((count, RAW_SIDE, RAW_SIDE), np.float16)
+    for kernel in true:
+        length, row = draw.integers(3, 9, 2)
+        kernel[22 + row - 5, 20 : 20 + length] = 1 / length
+    return BlindPairs(np.stack((true, true, true), 1), 48)
+
+
+def test_a_tile_is_blurred_and_its_blur_measured() -> None:
+    measured, true = measured_kernel(np.random.default_rng(3), TILE)
+    again, _ = measured_kernel(np.random.default_rng(3), TILE)
+    assert measured.shape == (RAW_SIDE, RAW_SIDE, 2)
+    assert true.shape == (RAW_SIDE, RAW_SIDE, 1)
+    assert float(true.sum()) == pytest.approx(1, abs=1e-4)
+    assert np.array_equal(measured, again)
+    frame = (RAW_SIDE - KERNEL_SIDE) // 2
+    assert not measured[:frame, :, 0].any()  # the kernel has a frame, the solution has none
+    assert measured[:frame, :, 1].any()
+
+
+def test_a_pair_follows_from_its_generator_alone() -> None:
+    first, second = (bank()(np.random.default_rng(7), TILE) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    blurred, sharp, context = first
+    assert blurred.shape == sharp.shape == (48, 48, 3)
+    assert blurred.dtype == sharp.dtype == np.uint8
+    assert context.shape == (RAW_SIDE, RAW_SIDE, 3)
+
+
+def test_what_should_have_been_measured_stands_beside_every_measurement() -> None:
+    """Turned alike, and the right one's for a wrong or a neutral measurement too."""
+    contexts = [bank()(np.random.default_rng(seed), TILE)[2] for seed in range(60)]
+    assert all(np.array_equal(context[..., 0], context[..., 2]) for context in contexts)
+    assert any(context[22, 22, 2] == 1 for context in contexts)  # neutral
+    assert len({context.tobytes() for context in contexts}) > 20
+
+
+def test_the_blur_is_the_true_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pair's blur undone by nothing but its context: convolving the sharp square gives the blurred one."""
+    for name in ("_BENT", "_WRONG", "_NEUTRAL"):
+        monkeypatch.setattr(measuring, name, 0.0)
+    monkeypatch.setattr(measuring, "photo_shaken", _clean)
+    for seed in range(8):
+        blurred, sharp, context = bank()(np.random.default_rng(seed), TILE)
+        kernel, total = context[..., 2], np.zeros(sharp.shape)
+        for row, column in np.argwhere(kernel):
+            total += kernel[row, column] * np.roll(sharp.astype(float), (row - 22, column - 22), (0, 1))
+        assert np.abs(total - blurred)[12:-12, 12:-12].max() < 1.5
+
+
+def _clean(rng: np.random.Generator, picture: np.ndarray, margin: int, kernel: np.ndarray) -> np.ndarray:
+    from restoration.training.degradations import to_picture, to_values, uniform_blur
+
+    return to_picture(255 * uniform_blur(to_values(picture), kernel, margin))
+
+
+def test_a_bent_kernel_is_near_and_still_a_kernel() -> None:
+    kernel = bank().known[0, 2].astype(np.float32)
+    bent = measuring._bent(np.random.default_rng(1), kernel)
+    assert bent.sum() == pytest.approx(1, abs=1e-3)
+    assert 0.05 < np.abs(bent - kernel).sum() < 1.6
+
+
+def test_the_kernel_loss_is_zero_for_the_truth_and_teaches_the_refiner() -> None:
+    torch.manual_seed(0)
+    network = BlindDeconvolution((8, 12, 16), (1, 1, 1))
+    context = torch.rand(2, 3, RAW_SIDE, RAW_SIDE)
+    with torch.no_grad():
+        context[:, 2:] = network.refiner(context[:, :2])
+    assert kernel_loss(1.0, network, context).item() == pytest.approx(0, abs=1e-5)
+    context[:, 2] = torch.roll(context[:, 2], 3, -1)
+    loss = kernel_loss(1.0, network, context)
+    loss.backward()
+    assert loss.item() > 0.01
+    assert all(parameter.grad is not None for parameter in network.refiner.parameters())
+    assert kernel_loss(2.0, network, context).item() == pytest.approx(2 * loss.item(), rel=1e-4)
+
+
+def test_kernels_are_measured_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    prepare = partial(measure_pairs, 32, Pictures([TILE[:140, :140]], []), tmp_path, seed=0, workers=0, say=said.append)
+    first, validation = prepare(count=3)
+    second, _ = prepare(count=3)
+    assert len(said) == 1
+    assert first.known.shape == (2, 3, RAW_SIDE, RAW_SIDE)
+    assert validation.known.shape == (1, 3, RAW_SIDE, RAW_SIDE)  # held out of the training
+    assert np.array_equal(first.known, second.known)
+
+
+def test_a_damaged_file_of_kernels_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "kernels.npz").write_bytes(b"PK\x03\x04 nonsense")
+    with pytest.raises(DataError, match=r"cannot be read: remove the file"):
+        measure_pairs(32, Pictures([TILE], []), tmp_path, seed=0, workers=0, say=print)
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> Path:
+    folder = tmp_path / "data" / "train" / "general"
+    folder.mkdir(parents=True)
+    for number in range(3):
+        Image.fromarray(TILE[20 * number : 20 * number + 240, :240]).save(folder / f"{number}.png")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def run(photographs: Path) -> Callable[..., dict[str, torch.Tensor]]:
+    recipe = replace(RECIPES["blind-wiener-unet"], prepare=partial(measure_pairs, 48, count=3), batch=2, warmup_steps=2)
+
+    def trained(out: Path, **options: object) -> dict[str, torch.Tensor]:
+        train(recipe, photographs, out, store=WeightStore(), steps=3, device="cpu", workers=0, **options)  # type: ignore[arg-type]
+        return torch.load(out / "last.pt", weights_only=True)["network"]
+
+    return trained
+
+
+def test_the_recipe_trains_both_networks_and_resumes_exactly(
+    run: Callable[..., dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    whole = run(tmp_path / "whole")
+    fresh = BlindDeconvolution((96, 128, 160), (3, 3, 3)).state_dict()
+    assert whole.keys() == fresh.keys()
+    run(tmp_path / "parts", stop_after=1)
+    resumed = run(tmp_path / "parts", resume=True)
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    first = run(tmp_path / "first", stop_after=1)
+    for part in ("refiner.tail.weight", "restorer.unet.tail.weight"):
+        assert not torch.equal(first[part], whole[part])

@@ -1,0 +1,68 @@
+"""Recipes: they make their cards' networks, which start close to leaving a picture alone."""
+
+import pytest
+import torch
+
+from restoration.architectures.deblurgan_v2 import settle
+from restoration.errors import OptionError
+from restoration.registry import MODELS
+from restoration.training.recipes import RECIPES, find_recipe
+
+
+def test_every_recipe_makes_its_cards_network() -> None:
+    for recipe in RECIPES.values():
+        trained = (recipe.build or MODELS[recipe.model].build)()
+        served = MODELS[recipe.model].build()
+        assert {k: v.shape for k, v in trained.state_dict().items()} == {
+            k: v.shape for k, v in served.state_dict().items()
+        }
+        if recipe.initialise:
+            recipe.initialise(trained)
+
+
+def test_an_unknown_recipe_is_one_sentence() -> None:
+    with pytest.raises(OptionError, match="no recipe 'edsr'"):
+        find_recipe("edsr")
+
+
+@pytest.mark.parametrize(
+    "name", ["residual-unet-deblur", "deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"]
+)
+def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
+    torch.manual_seed(0)
+    recipe = RECIPES[name]
+    network = (recipe.build or MODELS[name].build)()
+    assert recipe.initialise
+    recipe.initialise(network)
+    x = torch.rand(1, 3, 256, 256)
+    with torch.no_grad():
+        settle(network, bool(recipe.settle))
+        network.train(bool(recipe.settle))  # as the first step finds it
+        assert (network(x) - x).abs().mean() < 0.05
+
+
+def test_frozen_norms_follow_the_batches_only_while_they_settle() -> None:
+    network = MODELS["deblurgan-v2-resnet"].build().train()
+    x = torch.rand(2, 3, 64, 64)
+    before = network.state_dict()["fpn.encoder.bn1.running_mean"].clone()
+    settle(network, True)
+    network(x)
+    settled = network.state_dict()["fpn.encoder.bn1.running_mean"].clone()
+    assert not torch.equal(before, settled)
+    settle(network, False)
+    network(x + 1)
+    settle(network, True)
+    network.eval()(x + 1)
+    assert torch.equal(network.state_dict()["fpn.encoder.bn1.running_mean"], settled)
+
+
+def test_stages_with_a_critic_go_on_with_their_first_stages_card_and_data() -> None:
+    stages = [recipe for recipe in RECIPES.values() if recipe.adversarial]
+    assert {stage.name for stage in stages} >= {"pix2pix-faces-gan", "deblurgan-v2-resnet-gan"}
+    for stage in stages:
+        first = RECIPES[str(stage.starts_from)]
+        assert (first.model, first.folder, first.adversarial) == (stage.model, stage.folder, None)
+        assert stage.adversarial
+        critic = stage.adversarial.critic()
+        picture = torch.rand(2, 3, 128, 128)
+        assert all(opinion.score.isfinite().all() for opinion in critic(picture, picture))

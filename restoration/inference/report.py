@@ -60,7 +60,7 @@ class Report:
     backend: "torch" or "openvino", what computed the last tile.
     input, output: the two pictures.
     tiles: network calls that were kept; 0 when the network did not run.
-    seconds: wall time by stage ("prepare", "restore", "observe" where a network does; callers add "decode" and "encode").
+    seconds: wall time by stage: "prepare", "observe" where a network does, "restore"; callers add "decode" and "encode".
     warnings: sentences for the visitor: what reading changed first, then what happened here.
     details: what only this task knows (faces found); JSON values only.
     """

@@ -101,7 +101,7 @@ class ModelCard:
         picture does. Computed from the network (`tests/laws`), not guessed.
     margin: the context in input pixels each tile is given when shipped.
     gigaflop_per_megapixel: 2 x multiply-adds of the convolutions per million input pixels, for cost estimates.
-    observes: the network looks at the whole picture before its tiles: `observe(x)` yields better and better contexts
+    observes: the network looks at the picture before its tiles: `observe(x)` yields better and better contexts
         for `forward(x, context)`, from a window of at most this many pixels a side; 0 = it does not.
     half: bf16 was verified on the shipped weights: at most 3/255 from fp32, and over 50 dB (`tests/laws`).
     """

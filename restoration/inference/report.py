@@ -37,7 +37,7 @@ class Progress:
     done, total: tiles; total is at least 1 and grows when the job goes on with smaller tiles.
     seconds_left: the estimate from what was done so far; None while the job waits for its turn.
     predicted_seconds: the estimate for the whole job before it began; None while it waits.
-    stage: "queue" (another job is computing), "observe" (the network looks at the whole picture) or "restore".
+    stage: "queue" (another job is computing), "observe" (the network looks at a window of the picture) or "restore".
     warnings: sentences for the visitor, known so far.
     """
 
@@ -60,7 +60,7 @@ class Report:
     backend: "torch" or "openvino", what computed the last tile.
     input, output: the two pictures.
     tiles: network calls that were kept; 0 when the network did not run.
-    seconds: wall time by stage: "prepare", "observe" where a network does, "restore"; callers add "decode" and "encode".
+    seconds: wall time by stage: "prepare", "observe" where a network does, "restore"; callers add "decode", "encode".
     warnings: sentences for the visitor: what reading changed first, then what happened here.
     details: what only this task knows (faces found); JSON values only.
     """

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from restoration.images.limits import Limits
-from restoration.inference.backends.backend import backend_from_environment, cache_from_environment
 from restoration.inference.engine import Engine
+from restoration.inference.environment import settings_from_environment
 from restoration.inference.reactions import classify_error, classify_zerogpu
 from restoration.inference.runner import Job
 from restoration.ui.page import build_page
@@ -31,12 +30,7 @@ def on_zerogpu(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 def build_engine(environ: Mapping[str, str]) -> Engine:
     """The engine for where this process runs: a ZeroGPU Space, or any machine with or without a GPU."""
-    make = partial(
-        Engine,
-        limits=Limits.from_environment(environ),
-        backend=backend_from_environment(environ),
-        cache=cache_from_environment(environ),
-    )
+    make = partial(Engine, **settings_from_environment(environ))
     if environ.get("SPACES_ZERO_GPU"):
         return make(on_gpu=on_zerogpu, classify=classify_zerogpu)
     return make(classify=classify_error)

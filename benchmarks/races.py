@@ -15,6 +15,7 @@ from benchmarks.peers import LARGEST_DIFFERENCE, difference, peers_of
 from benchmarks.subjects import PUBLISHED, BenchmarkStore, calibrate, picture, subjects
 from benchmarks.timing import available_megabytes, interleaved, peak_memory
 from restoration.card import ModelCard
+from restoration.errors import RestorationError
 from restoration.images.document import ImageDocument
 from restoration.images.limits import Limits
 from restoration.inference.engine import Engine, finish
@@ -24,9 +25,13 @@ from restoration.registry import Registry
 OURS = "ours"
 _MOST_PEER_GIGAFLOP = 5000.0  # a peer slower than minutes, and larger than memory, is not run
 _CHECK_SIZE = (96, 128)
-_MEMORY_SECONDS = 1800
+MEMORY_SECONDS = 1800
 _ROOM = 0.8  # of the memory that is free, for a peer
 _ROOT = Path(__file__).resolve().parent.parent
+
+
+class ChildFailed(RestorationError):
+    """The process that measures memory ended with an error, or did not end."""
 
 
 class Racer:
@@ -39,7 +44,7 @@ class Racer:
     """
 
     def __init__(self, card: ModelCard, *, backend: str = "auto", with_peers: bool = False) -> None:
-        self.card = card
+        self.card, self.backend = card, backend
         store = BenchmarkStore()
         limits = Limits(output_megapixels=400)
         self.engine = Engine(Registry([card]), store, device="cpu", limits=limits, backend=backend)
@@ -93,57 +98,97 @@ def sizes_of(card: ModelCard, sizes: list[tuple[int, int]]) -> list[tuple[int, i
 
 
 def race(racer: Racer, size: tuple[int, int], roof: dict[str, float], *, memory: bool = True) -> dict[str, Any]:
-    """One row of the result."""
+    """One row of the result.
+
+    `seconds` is end to end: with the picture's observation, where the network observes (`observe_seconds` of it), which
+    `gigaflop` and `roofline_share` do not count. `notes` says by name why a peer was skipped or memory is not known.
+
+    Raises:
+        ChildFailed: ours cannot be measured.
+    """
     card = racer.card
     racer.engine.warm([card])
     calls = racer.calls(size)
-    needed = {name: _memory(card, size, name) if memory else None for name in calls}
-    room = _ROOM * available_megabytes()
-    skipped = [name for name in racer.peers if name not in calls or (memory and _too_large(needed[name], room))]
+    needed, notes = _needed(racer, size, list(calls)) if memory else ({}, {})
+    for name in racer.peers:
+        if name not in calls:
+            notes[name] = f"a picture would take it more than {_MOST_PEER_GIGAFLOP:.0f} GFLOP"
+    skipped = [name for name in racer.peers if name in notes]
     seconds = interleaved({name: call for name, call in calls.items() if name not in skipped})
     report = racer.report
     assert report is not None
     gigaflop = racer.gigaflop(size)
     speed = gigaflop / seconds[OURS]
     peers = {
-        name: {"seconds": seconds[name], "ratio": seconds[name] / seconds[OURS], "peak_megabytes": needed[name]}
+        name: {"seconds": seconds[name], "ratio": seconds[name] / seconds[OURS], "peak_megabytes": needed.get(name)}
         for name in seconds
         if name != OURS
     }
     return {
         "model": card.name, "weights": report.checkpoint, "width": size[1], "height": size[0],
         "backend": report.backend, "precision": report.precision, "tiles": report.tiles,
-        "seconds": seconds[OURS], "gigaflop": gigaflop, "gigaflop_per_second": speed,
-        "roofline_share": speed / roof[report.precision], "peak_megabytes": needed[OURS],
-        "peers": peers, "skipped": skipped,
+        "seconds": seconds[OURS], "observe_seconds": report.seconds.get("observe"),
+        "gigaflop": gigaflop, "gigaflop_per_second": speed,
+        "roofline_share": speed / roof[report.precision], "peak_megabytes": needed.get(OURS),
+        "peers": peers, "skipped": skipped, "notes": notes,
     }  # fmt: skip
 
 
-def _too_large(megabytes: float | None, room: float) -> bool:
-    return megabytes is not None and megabytes > room
+def _needed(racer: Racer, size: tuple[int, int], names: list[str]) -> tuple[dict[str, float | None], dict[str, str]]:
+    """The memory of each runner, and why it is not known, or a peer cannot be run in this process.
+
+    Raises:
+        ChildFailed: ours failed. (Where it takes too long, its memory is not known.)
+    """
+    needed: dict[str, float | None] = {}
+    notes: dict[str, str] = {}
+    for name in names:
+        try:
+            needed[name] = _memory(racer, size, name)
+        except subprocess.TimeoutExpired:
+            notes[name] = f"measuring its memory took more than {MEMORY_SECONDS} seconds"
+        except ChildFailed as failure:
+            if name == OURS:
+                raise
+            notes[name] = str(failure)
+    room = _ROOM * available_megabytes()
+    too_large = {name: megabytes for name, megabytes in needed.items() if megabytes is not None and megabytes > room}
+    for name, megabytes in too_large.items():
+        if name != OURS:
+            notes[name] = f"it takes {megabytes:.0f} MB, and {room:.0f} MB can be spared"
+    return needed, notes
 
 
-def _memory(card: ModelCard, size: tuple[int, int], runner: str) -> float | None:
-    """Peak megabytes added by one call, measured in a process of its own; None where it cannot be told."""
-    words = ["-m", "benchmarks.races", card.name, f"{size[0]}", f"{size[1]}", runner, f"{torch.get_num_threads()}"]
+def _memory(racer: Racer, size: tuple[int, int], runner: str) -> float | None:
+    """Peak megabytes added by one call, measured in a process of its own; None where it cannot be told.
+
+    Raises:
+        ChildFailed: it ended with an error.
+        TimeoutExpired: it did not end.
+    """
+    facts = (racer.card.name, *size, runner, torch.get_num_threads(), racer.backend)
     child = subprocess.run(
-        [sys.executable, *words], cwd=_ROOT, capture_output=True, text=True, timeout=_MEMORY_SECONDS, check=False
-    )
-    return float("inf") if child.returncode else json.loads(child.stdout.splitlines()[-1])
+        [sys.executable, "-m", "benchmarks.races", *map(str, facts)],
+        cwd=_ROOT, capture_output=True, text=True, timeout=MEMORY_SECONDS, check=False,
+    )  # fmt: skip
+    if child.returncode:
+        last = (child.stderr.strip().splitlines() or [f"it ended with code {child.returncode}"])[-1]
+        raise ChildFailed(f"The memory of {runner} for {racer.card.name} cannot be measured: {last.rstrip('.')}.")
+    return json.loads(child.stdout.splitlines()[-1])
 
 
-def _measure_memory(name: str, height: int, width: int, runner: str, threads: int) -> float | None:
+def _measure_memory(name: str, size: tuple[int, int], runner: str, threads: int, backend: str) -> float | None:
     """In the child: a small picture first, so that code and weights do not count."""
     torch.set_num_threads(threads)
     (card,) = subjects([name])
-    racer = Racer(card, with_peers=runner != OURS)
+    racer = Racer(card, backend=backend, with_peers=runner != OURS)
     (small,) = sizes_of(card, [(128, 128)])
     if runner == OURS:
         racer.engine.warm([card])
     else:
         _refuse_memory_beyond(_ROOM * available_megabytes())
     racer.calls(small)[runner]()
-    return peak_memory(racer.calls((height, width))[runner])
+    return peak_memory(racer.calls(size)[runner])
 
 
 def _refuse_memory_beyond(megabytes: float) -> None:
@@ -157,5 +202,5 @@ def _refuse_memory_beyond(megabytes: float) -> None:
 
 
 if __name__ == "__main__":
-    own, high, wide, who, count = sys.argv[1:]
-    print(json.dumps(_measure_memory(own, int(high), int(wide), who, int(count))))
+    own, high, wide, who, count, what = sys.argv[1:]
+    print(json.dumps(_measure_memory(own, (int(high), int(wide)), who, int(count), what)))

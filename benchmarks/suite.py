@@ -15,6 +15,7 @@ from benchmarks.races import Racer, check_peers, race, sizes_of
 from benchmarks.timing import roofline
 from restoration.card import ModelCard
 from restoration.errors import DataError
+from restoration.training.run_folder import environment
 
 RESULTS = Path(__file__).resolve().parent / "results"
 SIZES = ((256, 256), (720, 1280), (3000, 4000))  # (height, width)
@@ -53,9 +54,11 @@ def run(
         for size in sizes_of(card, list(sizes)):
             rows.append(race(racer, size, roof, memory=memory))
             say(line(rows[-1]))
+            for name, note in rows[-1]["notes"].items():
+                say(f"    {name}: {note}")
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "processor": _processor(),
+        "processor": environment(torch.device("cpu"), 1)["processor"],
         "threads": torch.get_num_threads(),
         "versions": {"torch": torch.__version__, "python": platform.python_version(), **_openvino_version()},
         "roofline_gigaflop_per_second": roof,
@@ -80,9 +83,14 @@ def write(result: dict[str, Any], folder: Path = RESULTS) -> Path:
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"speed-{result['date']}.json"
-    path.write_text(json.dumps(_rounded(result), indent=1) + "\n", encoding="utf-8")
+    path.write_text(as_json(result) + "\n", encoding="utf-8")
     draw(result).save(folder / "speed.png", "PNG", optimize=True)
     return path
+
+
+def as_json(result: dict[str, Any]) -> str:
+    """The result as JSON text, floats to four significant digits; JSON has no infinity, so it becomes null."""
+    return json.dumps(_rounded(result), indent=1, allow_nan=False)
 
 
 def newest(folder: Path = RESULTS) -> dict[str, Any] | None:
@@ -120,17 +128,29 @@ def regressions(result: dict[str, Any], before: dict[str, Any]) -> Iterator[str]
             yield f"{name} took {then:.0f} MB and now takes {memory:.0f}."
 
 
+def uncompared(result: dict[str, Any], before: dict[str, Any], models: Sequence[str] | None = None) -> Iterator[str]:
+    """A sentence for every known ratio, at the sizes measured now, that is not here to be compared; or one for all.
+
+    Args:
+        models: the only ones that were to be measured; None = all.
+    """
+    now = {_place(row): row["peers"] for row in result["rows"]}
+    old = {_place(row): row["peers"] for row in before["rows"]}
+    sizes = {place[1:] for place in now}
+    for place, peers in old.items():
+        missing = [peer for peer in peers if peer not in now.get(place, ())]
+        if missing and place[1:] in sizes and (models is None or place[0] in models):
+            name, width, height = place
+            yield f"{name} at {width}x{height} was raced against {' and '.join(missing)}, and is not now."
+    common = now.keys() & old.keys()
+    if not common:
+        yield f"Nothing was compared: the result of {before['date']} has none of these models at these sizes."
+    elif any(now[place] for place in common) and not any(now[place] and old[place] for place in common):
+        yield f"No ratio was compared: the result of {before['date']} was measured without peers."
+
+
 def _place(row: dict[str, Any]) -> tuple[str, int, int]:
     return row["model"], row["width"], row["height"]
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    named = next((text.split(":", 1)[1].strip() for text in lines if text.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()
 
 
 def _openvino_version() -> dict[str, str]:
@@ -143,7 +163,7 @@ def _openvino_version() -> dict[str, str]:
 
 
 def _rounded(value: Any) -> Any:
-    """Floats to four significant digits; infinite ones (a peer that was killed) become None."""
+    """Floats to four significant digits; infinite ones and NaN become None."""
     if isinstance(value, float):
         return float(f"{value:.4g}") if abs(value) < float("inf") else None
     if isinstance(value, dict):

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+OBSERVED = (
+    "† from picture to picture, with measuring the picture's blur first, which the share of the roofline does not "
+    "count as work; no reference implementation measures blur."
+)
 NOT_YET = "Not measured yet: `make bench` does it."
 
 
@@ -18,16 +22,20 @@ def speed_table(result: dict[str, Any] | None) -> str:
     roof = ", ".join(f"{speed:.0f} {precision}" for precision, speed in result["roofline_gigaflop_per_second"].items())
     machine = f"{result['processor']}, {result['threads']} threads"
     lines += ["", f"Measured {result['date']} on {machine}; its roofline in GF/s: {roof}."]
+    observing = [row for row in result["rows"] if row.get("observe_seconds")]
+    if observing:
+        lines[-1] += f" {OBSERVED}"
     return "\n".join(lines)
 
 
 def _cells(row: dict[str, Any], peers: list[str]) -> list[str]:
     memory = row["peak_megabytes"]
     weights = " *" if row["weights"].startswith("random") else ""
+    seconds = f"{row['seconds']:.3g}" + (" †" if row.get("observe_seconds") else "")
     return [
         f"`{row['model']}`{weights}",
         f"{row['width']} x {row['height']}",
-        f"{row['seconds']:.3g} ({row['backend']}, {row['precision']})",
+        f"{seconds} ({row['backend']}, {row['precision']})",
         f"{row['roofline_share']:.0%}",
         "" if memory is None else f"{memory:.0f} MB",
         *(f"{row['peers'][name]['ratio']:.1f}x" if name in row["peers"] else "" for name in peers),

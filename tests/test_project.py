@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ README = ROOT / "README.md"
 LEFT_OUT = {"runs", "build", "dist", "__pycache__"}
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([0-9][A-Za-z0-9.]*)$")
 # gradio's own interface is made of these, and scikit-image's of scipy
+BROUGHT_ALONG = {"fastcore", "huggingface-hub", "torchvision"}  # by fastai and timm
 THROUGH_OTHERS = {"fastapi", "gradio-client", "httpx", "safehttpx", "scipy", "starlette", "uvicorn"}
 
 
@@ -86,6 +88,19 @@ def test_every_imported_package_is_pinned() -> None:
         for module in imported(path) - set(sys.stdlib_module_names):
             owners = {distribution(owner) for owner in homes.get(module, ())}
             assert not owners or owners & allowed, f"{path.relative_to(ROOT)} imports {module}, which is not pinned"
+
+
+def test_an_installation_brings_what_the_package_imports() -> None:
+    """Unlike the Space, which installs the pins, `pip install .` brings what pyproject.toml lists."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = [name for names in project["optional-dependencies"].values() for name in names]
+    listed = {distribution(re.split(r"[<>=!~ ]", name)[0]) for name in project["dependencies"] + extras}
+    assert listed <= {distribution(name) for name in pins("requirements.txt")}
+    homes = importlib.metadata.packages_distributions()
+    for path in (path for path in files("*.py") if path.relative_to(ROOT).parts[0] == "restoration"):
+        for module in imported(path) - set(sys.stdlib_module_names) - {"restoration", "benchmarks"}:
+            owners = {distribution(owner) for owner in homes[module]}
+            assert owners & (listed | BROUGHT_ALONG | THROUGH_OTHERS), f"{path.relative_to(ROOT)} imports {module}"
 
 
 def imported(path: Path) -> set[str]:

@@ -6,7 +6,6 @@ The measurements stand in `benchmarks/`, beside the package: they are no part of
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 from functools import partial
@@ -43,7 +42,7 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
 
     Raises:
         OptionError: a model or size is none, or the benchmarks are not here.
-        DataError: with --check: there is no result to compare with, or something got worse.
+        DataError: with --check: there is no result to compare with, something got worse, or could not be compared.
     """
     suite = _suite()
     from benchmarks.subjects import parse_size, subjects
@@ -60,13 +59,13 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
     say = partial(print, file=sys.stderr if quiet else sys.stdout, flush=True)
     result = suite.run(subjects(args.models), sizes, peers=args.peers or args.check, backend=backend, say=say)
     if args.json:
-        print(json.dumps(result, indent=2))
+        print(suite.as_json(result))
     if args.table:
         print(speed_table(result))
     if before is None:
         say(str(suite.write(result, folder)))
         return 0
-    worse = list(suite.regressions(result, before))
+    worse = [*suite.regressions(result, before), *suite.uncompared(result, before, args.models)]
     if worse:
         raise DataError(" ".join(worse))
     return 0

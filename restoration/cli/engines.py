@@ -17,7 +17,7 @@ PATIENT_SECONDS = 5.0  # a network call of a measurement: nobody waits for its p
 
 
 def default_engine(device: str = "auto", store: WeightStore | None = None, *, call_seconds: float = 0.5) -> Engine:
-    """An engine over all models, with the limits of the environment.
+    """An engine over all models, with the limits, the backend and the cache of the environment.
 
     Args:
         device: one of DEVICES.
@@ -27,15 +27,7 @@ def default_engine(device: str = "auto", store: WeightStore | None = None, *, ca
     Raises:
         OptionError: the device or the backend is not there, or a limit in the environment is not a number.
     """
-    from restoration.images.limits import Limits
-    from restoration.inference.backends.backend import backend_from_environment, cache_from_environment
     from restoration.inference.engine import Engine
+    from restoration.inference.environment import settings_from_environment
 
-    return Engine(
-        store=store,
-        device=device,
-        limits=Limits.from_environment(os.environ),
-        call_seconds=call_seconds,
-        backend=backend_from_environment(os.environ),
-        cache=cache_from_environment(os.environ),
-    )
+    return Engine(store=store, device=device, call_seconds=call_seconds, **settings_from_environment(os.environ))

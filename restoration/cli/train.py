@@ -24,10 +24,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     length.add_argument("--minutes", type=float, metavar="N", help="train this long in all, earlier parts included")
     length.add_argument("--steps", type=int, metavar="N", help="train this many steps in all, earlier parts included")
     parser.add_argument("--resume", action="store_true", help="go on where the run folder's last checkpoint stands")
-    parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N steps, to be resumed another time")
+    parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N more steps, to be resumed later")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute, default auto")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/RECIPE")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of everything random, default 0")
+    parser.add_argument("--seed", type=int, metavar="N", help="of everything random, default the checkpoint's or 0")
     parser.add_argument(
         "--workers", type=int, metavar="N", help="processes that make pairs, default one less than cores"
     )

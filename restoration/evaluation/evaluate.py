@@ -16,7 +16,7 @@ import numpy as np
 from restoration.card import ModelCard
 from restoration.errors import OptionError, WeightsError
 from restoration.evaluation import protocols
-from restoration.evaluation.pairs import Pair, folder_pairs, match_folders, protocol_pairs
+from restoration.evaluation.pairs import Pair, fitting_cards, folder_pairs, match_folders, protocol_pairs
 from restoration.evaluation.protocols import Kernel, Picture
 from restoration.evaluation.scores import Criterion, PictureScore, Score, mean_score
 from restoration.images.document import ImageDocument
@@ -94,7 +94,7 @@ def evaluate_pairs(
     """One score per model on pairs that are there already, as published for GOPRO and REDS.
 
     Args:
-        degraded: the folder of inputs; for enlarge they are `scale` times smaller than the truths.
+        degraded: the folder of inputs; for enlarge `scale` times smaller than the truths (None: the first pair says).
         sharp: the folder of truths, with the same names, in sub-folders too; endings may differ.
         engine: runs the models.
         task, model, scale, on_pair: as for `evaluate`.
@@ -107,14 +107,14 @@ def evaluate_pairs(
         DataError: the folders do not match or cannot be used.
         WeightsError: no model of the task has weights.
     """
-    scores = []
-    for card in choose_cards(engine, task, model, scale):
+    cards, scores = choose_cards(engine, task, model, scale), []
+    files = _limited(match_folders(degraded, sharp), limit)
+    for card in fitting_cards(cards, files[0]):
         enlarging = card.task == "enlarge"
         criterion = Criterion(
             channels=channels or ("y" if enlarging else "rgb"),
             border=(card.scale if enlarging else 0) if border is None else border,
         )
-        files = _limited(match_folders(degraded, sharp), limit)
         pairs = folder_pairs(card, files)
         scores.append(_measured(card, pairs, len(files), criterion=criterion, engine=engine, on_pair=on_pair))
     return scores

@@ -70,6 +70,25 @@ def match_folders(degraded: Path, sharp: Path) -> list[PairFiles]:
     return [PairFiles(name=name, degraded=path, sharp=truths[name]) for name, path in inputs.items()]
 
 
+def fitting_cards(cards: Sequence[ModelCard], files: PairFiles) -> tuple[ModelCard, ...]:
+    """The cards whose scale is that of a pair; all of them where there is one scale to choose from.
+
+    Raises:
+        DataError: a picture cannot be read, or none of several scales is the pair's.
+    """
+    scales = sorted({card.scale for card in cards})
+    if len(scales) < 2:
+        return tuple(cards)
+    small, large = _read(files.degraded).shape[:2], _read(files.sharp).shape[:2]
+    fitting = tuple(card for card in cards if large == (small[0] * card.scale, small[1] * card.scale))
+    if not fitting:
+        raise DataError(
+            f"{files.sharp} has {large[1]} x {large[0]} pixels and its partner {small[1]} x {small[0]}, which is none "
+            f"of the scales {', '.join(map(str, scales))}."
+        )
+    return fitting
+
+
 def folder_pairs(card: ModelCard, files: Sequence[PairFiles]) -> Iterator[Pair]:
     """The pairs of two folders, lazily.
 

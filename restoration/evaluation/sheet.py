@@ -6,6 +6,7 @@ Large pictures are cut to their centre at full resolution, never shrunk: shrinki
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -17,7 +18,9 @@ from restoration.evaluation.protocols import Picture
 _SIDE = 384  # pixels of a cell at most
 _LABEL = 22
 _GAP = 6
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
+_PNG: dict[str, Any] = {"compress_level": 1}  # a sheet is looked at once: seconds count more than bytes
+_OPTIONS = {".png": _PNG, ".jpg": _JPEG, ".jpeg": _JPEG}
 
 
 class Sheet:
@@ -32,7 +35,7 @@ class Sheet:
     """
 
     def __init__(self, path: Path, rows: int = 24) -> None:
-        if path.suffix.lower() not in _SUFFIXES:
+        if path.suffix.lower() not in _OPTIONS:
             raise OptionError(f"A contact sheet is a .png or .jpg file, not {path.name}.")
         self.path, self.most = path, rows
         self._rows: list[Image.Image] = []
@@ -57,7 +60,7 @@ class Sheet:
             top += row.height
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            canvas.save(self.path, quality=95, subsampling=0)
+            canvas.save(self.path, **_OPTIONS[self.path.suffix.lower()])
         except OSError as error:
             raise OptionError(f"The contact sheet {self.path} cannot be written: {error.strerror or error}.") from error
         return self.path

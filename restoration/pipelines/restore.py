@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Generator
 from dataclasses import replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from restoration.images.document import ImageDocument
+from restoration.images.limits import Limits
 from restoration.images.reading import read_image
 from restoration.inference.engine import Engine, finish
+from restoration.inference.environment import settings_from_environment
 from restoration.inference.report import Progress, Restoration
 from restoration.pipelines.request import Request
 from restoration.tasks import FACES
@@ -50,7 +53,8 @@ def restore(
         model: a family or card name; None takes the task's default.
         scale: 2, 3 or 4, for enlarge only.
         strength: 0 (the input's pixels) to 1 (the network's result).
-        engine: what to run it on; None takes one that all such calls of this process share.
+        engine: what to run it on; None takes one that all such calls of this process share, with the limits,
+            the backend and the cache that the environment names now.
 
     Returns: the picture (`write_image` saves it) and the report.
 
@@ -69,6 +73,11 @@ def restore(
     return replace(restoration, report=replace(restoration.report, seconds=seconds))
 
 
-@cache
 def _shared_engine() -> Engine:
-    return Engine()
+    return _engine(**settings_from_environment(os.environ))
+
+
+@lru_cache(maxsize=1)
+def _engine(*, limits: Limits, backend: str, cache: Path) -> Engine:
+    """Made anew only when the environment says something else than at the last call."""
+    return Engine(limits=limits, backend=backend, cache=cache)

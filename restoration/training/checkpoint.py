@@ -64,10 +64,10 @@ def update_average(run: Run, decay: float) -> None:
     torch._foreach_lerp_(mean, now, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
-def save(run: Run, path: Path, *, length: dict[str, float]) -> None:
+def save(run: Run, path: Path, *, length: dict[str, float], seed: int) -> None:
     """Writes the checkpoint, complete or not at all.
 
-    length: the total the schedule belongs to, {"minutes": n} or {"steps": n}.
+    length: the total the schedule belongs to, {"minutes": n} or {"steps": n}; seed: what the pairs are made with.
     """
     state: dict[str, Any] = {
         "network": run.network.state_dict(),
@@ -77,6 +77,7 @@ def save(run: Run, path: Path, *, length: dict[str, float]) -> None:
         "step": run.step,
         "seconds": run.seconds,
         "length": length,
+        "seed": seed,
         "notes": run.notes,
     }
     if torch.cuda.is_available():
@@ -89,14 +90,14 @@ def save(run: Run, path: Path, *, length: dict[str, float]) -> None:
     os.replace(part, path)
 
 
-def read(path: Path, device: torch.device) -> dict[str, Any]:
-    """The checkpoint's content, tensors on `device`.
+def read(path: Path) -> dict[str, Any]:
+    """The checkpoint's content, tensors on the CPU: which device this process computes on may not be known yet.
 
     Raises:
         DataError: it is damaged, or is no checkpoint.
     """
     try:
-        state = torch.load(path, map_location=device, weights_only=True)
+        state = torch.load(path, map_location="cpu", weights_only=True)
         if not {"network", "average", "optimiser", "torch_rng", "step", "seconds"} <= state.keys():
             raise KeyError
     except Exception as error:  # torch raises half a dozen kinds for damaged files
@@ -105,27 +106,35 @@ def read(path: Path, device: torch.device) -> dict[str, Any]:
 
 
 def restore(run: Run, state: dict[str, Any], path: Path) -> None:
-    """Puts a checkpoint's content into a fresh run, and torch's random state back.
+    """Copies a checkpoint's content into a fresh run's own tensors, and puts torch's random state back.
 
-    Checkpoints without `length`, `notes` and a critic are read too.
+    Checkpoints without `length`, `seed`, `notes` and a critic are read too.
 
     Raises:
         DataError: it belongs to another network, optimiser or kind of stage.
     """
     try:
         run.network.load_state_dict(state["network"])
+        _copy(state["average"], run.average)
         run.optimiser.load_state_dict(state["optimiser"])
         if run.rival is not None:
             run.rival.critic.load_state_dict(state["critic"])
             run.rival.optimiser.load_state_dict(state["critic_optimiser"])
     except (RuntimeError, ValueError, KeyError) as error:
         raise DataError(f"The checkpoint {path} belongs to another network or stage than this recipe's.") from error
-    run.average = state["average"]
     run.step, run.seconds = state["step"], state["seconds"]
     run.notes |= state.get("notes", {})
     torch.set_rng_state(state["torch_rng"].cpu())
     if "cuda_rng" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda_rng"].cpu())
+
+
+def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
+    """Values into tensors that stay where they are, of their own kind."""
+    for key in source.keys() | target.keys():
+        if source[key].shape != target[key].shape:
+            raise ValueError(key)
+        target[key].copy_(source[key])
 
 
 def write_weights(average: dict[str, Tensor], path: Path) -> None:

@@ -9,52 +9,60 @@ import csv
 import hashlib
 import json
 import signal
-import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from restoration.errors import DataError
-from restoration.training.degradations import Picture
+from restoration.errors import DataError, ImageFileError
+from restoration.evaluation.protocols import SUFFIXES, read_sharp
+from restoration.training.degradations import Picture, resize
 
 Arrays = tuple[Picture | NDArray[np.float32], ...]  # (h, w, C) each
 PairMaker = Callable[[Generator, Picture], Arrays]  # one tile -> input, target, and what else a network takes (context)
 SPLIT = "split.csv"  # beside the pictures: columns `fnames` (below the CSV's folder) and `is_val`
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 _HELD_OUT = 0.03  # of the photographs, for validation
 _YES, _NO = {"true", "1", "yes"}, {"false", "0", "no", ""}
-_UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError)  # Pillow's zoo
+_SHARED = 8  # training pictures that validate where none is held out
 
 
 @dataclass(frozen=True)
 class Pictures:
     """Training and validation tiles, split by photograph so that no photograph is in both.
 
-    unreadable, small: how many files were left out, and why.
+    unreadable, small, oblong: how many files were left out, and why.
+    shared: no photograph is held out: the validation tiles are training tiles.
     """
 
     train: list[Picture]
     validation: list[Picture]
     unreadable: int = 0
     small: int = 0
+    oblong: int = 0
+    shared: bool = False
 
     @property
     def skipped(self) -> int:
         """How many files were left out."""
-        return self.unreadable + self.small
+        return self.unreadable + self.small + self.oblong
 
     def describe(self) -> str:
-        """For the log: how many pictures, and what was left out."""
+        """For the log: how many pictures, what was left out, and whether validation is of training pictures."""
         counted = f"{len(self.train)} pictures to train on, {len(self.validation)} to validate"
-        return f"{counted}, {self.skipped} skipped ({self.unreadable} unreadable, {self.small} too small)"
+        shared = "; none is held out: the validation pictures are training pictures" if self.shared else ""
+        return f"{counted}, {self.describe_skipped()}{shared}"
+
+    def describe_skipped(self) -> str:
+        """How many files were left out, and why."""
+        oblong = f", {self.oblong} not square" if self.oblong else ""
+        return f"{self.skipped} skipped ({self.unreadable} unreadable, {self.small} too small{oblong})"
 
 
 def find_folder(data: Path, folder: str) -> Path:
@@ -70,12 +78,19 @@ def find_folder(data: Path, folder: str) -> Path:
     raise DataError(f"There is no folder {data / folder} to train on, and {data} itself holds no pictures.")
 
 
-def load_pictures(folder: Path, minimum: int) -> Pictures:
+def load_pictures(folder: Path, minimum: int, *, squares: bool = False) -> Pictures:
     """Reads every picture of a folder, RGB uint8; smaller than `minimum` pixels a side or unreadable ones are skipped.
+
+    Pictures are upright and in sRGB, deeper files rounded to 8 bits, alpha dropped.
 
     A `split.csv` in the folder says which files there are and which are for validation. Otherwise some photographs are
     held out by a hash of their names; a list `<folder>.json` of {"file", "source", "original"} beside the folder tells
     which tiles come from one photograph.
+
+    Args:
+        folder: the pictures.
+        minimum: pixels a side.
+        squares: larger squares are reduced to `minimum` pixels a side, other shapes are skipped.
 
     Raises:
         DataError: the folder does not exist or holds no usable picture, or a list cannot be read.
@@ -84,29 +99,37 @@ def load_pictures(folder: Path, minimum: int) -> Pictures:
         raise DataError(f"There is no folder {folder} to train on.")
     rows = _split_rows(folder) if (folder / SPLIT).is_file() else _hashed_rows(folder)
     sides: dict[bool, list[Picture]] = {False: [], True: []}
-    unreadable = small = 0
+    skipped = dict.fromkeys(("unreadable", "small", "oblong"), 0)
     for path, validating in rows:
-        try:
-            with Image.open(path) as image:
-                picture = np.asarray(image.convert("RGB"))
-        except _UNREADABLE:
-            unreadable += 1
-            continue
-        if min(picture.shape[:2]) < minimum:
-            small += 1
-            continue
-        sides[validating].append(picture)
+        picture = _tile(path, minimum, squares=squares)
+        if isinstance(picture, str):
+            skipped[picture] += 1
+        else:
+            sides[validating].append(picture)
     train, validation = sides[False], sides[True]
+    pictures = Pictures(train, validation or train[:_SHARED], shared=not validation, **skipped)
     if not train:
-        raise DataError(
-            f"The folder {folder} holds no picture of at least {minimum} x {minimum} pixels to train on "
-            f"({unreadable + small} skipped: {unreadable} unreadable, {small} too small)."
-        )
-    return Pictures(train, validation or train[:8], unreadable, small)
+        kind = f"{'square ' if squares else ''}picture of at least {minimum} x {minimum} pixels"
+        raise DataError(f"The folder {folder} holds no {kind} to train on: {pictures.describe_skipped()}.")
+    return pictures
+
+
+def _tile(path: Path, minimum: int, *, squares: bool) -> Picture | Literal["unreadable", "small", "oblong"]:
+    """A picture to train on, or why it is none."""
+    try:
+        picture = read_sharp(path)
+    except ImageFileError:
+        return "unreadable"
+    height, width = picture.shape[:2]
+    if min(height, width) < minimum:
+        return "small"
+    if squares and height != width:
+        return "oblong"
+    return resize(picture, (minimum, minimum)) if squares and height > minimum else picture
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
 
 
 def _split_rows(folder: Path) -> list[tuple[Path, bool]]:

@@ -126,13 +126,10 @@ def degrade_folder(
     paths = paths[:count]
     for folder in (out, out / "degraded", out / "sharp"):
         _prepare(folder, paths)
-    turns = [range(first, count, len(paths)) for first in range(len(paths))]
-    names = iter(_distinct([path.stem for path, turn in zip(paths, turns, strict=True) for _ in turn]))
     held_out = _held_out(len(paths), validation, seed)
     rows: list[tuple[str, bool]] = []
     failed = 0
-    for number, (path, turn) in enumerate(zip(paths, turns, strict=True)):
-        pairs = {next(names): index for index in turn}
+    for number, (path, pairs) in enumerate(zip(paths, _shared_out(paths, count), strict=True)):
         job = partial(_degrade, path, out, PAIR_MAKERS[recipe], pairs, seed)
         if _told(path, job, tell):
             failed += 1
@@ -203,6 +200,13 @@ def _distinct(stems: Sequence[str]) -> list[str]:
         taken.add(name.casefold())
         names.append(name)
     return names
+
+
+def _shared_out(paths: Sequence[Path], count: int) -> list[dict[str, int]]:
+    """Each picture's pairs, name -> number: the numbers below `count` are dealt out in turn."""
+    turns = [range(first, count, len(paths)) for first in range(len(paths))]
+    names = iter(_distinct([path.stem for path, turn in zip(paths, turns, strict=True) for _ in turn]))
+    return [{next(names): index for index in turn} for turn in turns]
 
 
 def _held_out(pictures: int, validation: float, seed: int) -> set[int]:

@@ -22,13 +22,14 @@ from restoration.errors import OptionError
 from restoration.inference.device import choose_device, cpu_has_bf16
 from restoration.registry import MODELS
 from restoration.training import checkpoint
+from restoration.training.beginning import Beginning, check_numbers
 from restoration.training.checkpoint import Rival, Run
 from restoration.training.data import Pictures, find_folder, load_pictures
 from restoration.training.processes import Processes, join
 from restoration.training.progress import Display
 from restoration.training.recipes import Recipe, Say, warm_tail
 from restoration.training.run_folder import RunFolder, describe, environment
-from restoration.training.session import PRETRAINED, Engine, Length, Session, StopSignal
+from restoration.training.session import PRETRAINED, Engine, Session, StopSignal
 from restoration.training.steps import describe_losses, make_step
 from restoration.weights import WeightStore, load_strictly
 
@@ -43,7 +44,7 @@ def train(
     steps: int | None = None,
     resume: bool = False,
     device: str = "auto",
-    seed: int = 0,
+    seed: int | None = None,
     workers: int = 1,
     stop_after: int | None = None,
 ) -> Path:
@@ -59,38 +60,42 @@ def train(
         minutes, steps: the total, which the schedule belongs to; with `resume` neither means the checkpoint's own.
         resume: go on from `out/last.pt` when it is there.
         device: "auto", "cpu" or "cuda".
+        seed: of everything random, 0 and more; None = the checkpoint's with `resume`, else 0.
         workers: processes that make pairs; 0 = this one.
-        stop_after: stop after this many steps of the total, to be resumed later as if there had been no stop.
+        stop_after: stop after this many more steps, to be resumed later as if there had been no stop.
 
     Returns: the path of the safetensors file.
 
     Raises:
-        OptionError: neither or both of `minutes` and `steps` were given, or the device is not there.
+        OptionError: a number that cannot be, neither or both of `minutes` and `steps`, another seed than the
+            checkpoint's, or the device is not there. Nothing in the run folder was changed then.
         DataError: the folder or the checkpoint cannot be used.
         WeightsError: weights to start from are missing.
     """
-    target, old = torch.device(choose_device(device)), out / "last.pt"
-    state = checkpoint.read(old, target) if resume and old.is_file() else None
-    length = Length.choose(minutes, steps, state)
-    pictures = load_pictures(find_folder(data, recipe.folder), recipe.tile_minimum)
+    check_numbers(seed=seed, workers=workers, stop_after=stop_after)
+    target, engine = torch.device(choose_device(device)), _engine(recipe)
+    beginning = Beginning.choose(out, resume=resume, minutes=minutes, steps=steps, seed=seed)
+    seed, resumed = beginning.seed, beginning.checkpoint is not None
+    pictures = load_pictures(find_folder(data, recipe.folder), recipe.tile_minimum, squares=recipe.squares)
     processes = join(target)
     torch.manual_seed(seed)
-    run = _build(recipe, store, out, processes.device, resumed=state is not None)
-    if state is not None:
-        checkpoint.restore(run, state, old)
+    run = _build(recipe, store, out, processes.device, resumed=resumed)
+    beginning.fill(run)
     processes.wait()  # until all have read the checkpoint
     display = Display(out.name, silent=not processes.main)
+    if beginning.missing:
+        display.say(f"{beginning.missing}: this is a new training")
     recipe = _prepared(recipe, processes, pictures, out, seed=seed, workers=workers, say=display.say)
     with StopSignal() as stop:
         session = Session(
-            recipe=recipe, card=MODELS[recipe.model], run=run, length=length, pictures=pictures,
+            recipe=recipe, card=MODELS[recipe.model], run=run, length=beginning.length, pictures=pictures,
             folder=RunFolder(out), processes=processes, display=display,
             stop=stop, bf16=recipe.precision == "auto" and _has_bf16(processes.device), seed=seed, workers=workers,
             stop_after=stop_after,
         )  # fmt: skip
-        _open(session, resume_at=run.step if state else None)
+        _open(session, resume_at=run.step if resumed else None)
         with session:
-            _engine(recipe)(session)
+            engine(session)
         return _finish(session)
 
 
@@ -251,6 +256,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "torch": torch.__version__,
         "precision": f"{'bf16 autocast' if session.bf16 else 'fp32'}, channels-last",
         "engine": recipe.engine,
+        "validation_pictures": "training pictures" if session.pictures.shared else "held out",
         "validation": {key: last[key] for key in ("psnr", "ssim", "input_psnr", "input_ssim")},
     }
 

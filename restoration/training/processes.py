@@ -88,7 +88,12 @@ class SeveralProcesses(Processes):
         self._accelerator.wait_for_everyone()
 
     def leave(self) -> None:
-        """Ends the connection between them."""
+        """Ends the connection between them, once the first has written everything.
+
+        One that left earlier, or held its shared networks until the interpreter ended, was aborted now and then.
+        """
+        self._accelerator.wait_for_everyone()
+        self._accelerator.free_memory()
         self._accelerator.end_training()
 
 

@@ -42,6 +42,7 @@ class Recipe:
     folder: the sub-folder of `--data` with the pictures ("train/general").
     pairs: one tile -> (input, target).
     tile_minimum: the smallest side of a usable tile, in pixels.
+    squares: the pairs are whole tiles: larger squares are reduced to `tile_minimum`, other shapes are left out.
     batch: pairs a step.
     learning_rate: Adam's, at its highest; warmed up over `warmup_steps`, cosine to `final_rate` of it.
     betas: Adam's.
@@ -80,6 +81,7 @@ class Recipe:
     settle: float = 0.0
     ema: float = 0.999
     transpose: bool = True
+    squares: bool = False
     warm_start: str | None = None
     build: Callable[[], nn.Module] | None = None
     initialise: Callable[[nn.Module], None] | None = None
@@ -235,12 +237,13 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="pix2pix-faces", model="pix2pix-faces", folder="train/faces",
-            pairs=face_pairs, tile_minimum=256, batch=8, learning_rate=5e-4, transpose=False,
+            pairs=face_pairs, tile_minimum=256, squares=True, batch=8, learning_rate=5e-4, transpose=False,
             initialise=start_quietly,
         ),
         Recipe(  # Isola et al. 2017, critic at the generator's half width; + VGG16 or what stands in for it
             name="pix2pix-faces-gan", model="pix2pix-faces", folder="train/faces", starts_from="pix2pix-faces",
-            pairs=face_pairs, tile_minimum=256, batch=8, learning_rate=2e-4, betas=(0.5, 0.999), transpose=False,
+            pairs=face_pairs, tile_minimum=256, squares=True, batch=8, learning_rate=2e-4, betas=(0.5, 0.999),
+            transpose=False,
             adversarial=Adversarial(
                 critic=partial(PatchCritic, 32, conditional=True), kind="gan", adversarial=1.0, pixels=100.0,
                 perceptual=1.0, style=100.0, features=10.0,

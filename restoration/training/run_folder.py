@@ -7,7 +7,7 @@
     recipe.json              the recipe, field by field
     environment.json         Python, libraries, processor, commit; nothing that names a person or a machine
     metrics.csv, curves.png  one row an evaluation, and the same drawn
-    sheets/<step>.jpg        input | output | truth on held-out tiles
+    sheets/<step>.jpg        input | output | truth on validation tiles
 
 Knows nothing of networks.
 """
@@ -110,8 +110,8 @@ def _panels(rows: list[dict[str, float]]) -> list[Panel]:
 
     return [
         Panel("Training loss", [line("", "loss")], logarithmic=True),
-        Panel("PSNR in dB, held-out tiles", [line("output", "psnr"), line("input", "input_psnr")]),
-        Panel("SSIM, held-out tiles", [line("output", "ssim"), line("input", "input_ssim")]),
+        Panel("PSNR in dB, validation tiles", [line("output", "psnr"), line("input", "input_psnr")]),
+        Panel("SSIM, validation tiles", [line("output", "ssim"), line("input", "input_ssim")]),
         Panel("Learning rate", [line("", "learning_rate")]),
     ]
 

@@ -90,7 +90,7 @@ class Session:
     """What an engine trains with.
 
     stop: is asked before every step.
-    stop_after: stop after this many more steps; None = at the length's end.
+    stop_after: stop after this many more steps, wherever the run begins; None = at the length's end.
     """
 
     recipe: Recipe
@@ -176,7 +176,7 @@ class Session:
 
     def keep(self) -> None:
         """Writes the checkpoint, then measures the average into metrics, curves and a sheet."""
-        checkpoint.save(self.run, self.folder.checkpoint, length=self.length.as_json())
+        checkpoint.save(self.run, self.folder.checkpoint, length=self.length.as_json(), seed=self.seed)
         rows = self.folder.rows()
         if self.validation is None or (rows and rows[-1]["step"] == self.run.step):
             return

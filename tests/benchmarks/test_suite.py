@@ -68,12 +68,32 @@ def test_a_very_long_call_is_made_once(clock):
     assert len(calls) == 1
 
 
-@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells")
-def test_peak_memory_counts_what_a_call_takes_and_gives_back():
-    def take():
-        np.ones(100_000_000, np.uint8).sum()
+def test_peak_memory_is_the_highest_mark_of_a_call_less_what_was_there_before(tmp_path, monkeypatch):
+    status, clear = tmp_path / "status", tmp_path / "clear"
+    monkeypatch.setattr(timing, "_STATUS", status)
+    monkeypatch.setattr(timing, "_CLEAR", clear)
+    status.write_text("VmHWM:   900000 kB\nVmRSS:   204800 kB\n")
 
-    assert peak_memory(take) == pytest.approx(100e6 / 2**20, abs=8)
+    def take():
+        assert clear.read_text() == "5", "the mark is set back first"
+        status.write_text("VmHWM:   307200 kB\nVmRSS:   205000 kB\n")
+
+    assert peak_memory(take) == 100
+    monkeypatch.setattr(timing, "_CLEAR", tmp_path / "nowhere" / "clear")
+    assert peak_memory(take) is None
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="only Linux tells")
+def test_peak_memory_sees_what_a_call_takes_though_it_gives_it_back():
+    """Bounds with much room: the process has other threads, and the machine other work."""
+
+    def take():
+        np.ones(400_000_000, np.uint8).sum()
+
+    taken, idle = peak_memory(take), peak_memory(lambda: None)
+    assert taken is not None
+    assert idle is not None
+    assert taken - idle > 200
 
 
 def test_a_run_measures_races_and_compares(tmp_path):
@@ -129,6 +149,23 @@ def test_what_got_worse_is_said_and_noise_is_not():
     ]
 
 
+def test_what_cannot_be_compared_is_said():
+    before = result(row("a"), row("b"), row("large", width=4000))
+    assert list(suite.uncompared(result(row("a"), row("b"), row("new")), before)) == []
+    assert list(suite.uncompared(result(row("a"), row("b", ratio=0)), before)) == [
+        "b at 256x128 was raced against eager, and is not now."
+    ]
+    assert list(suite.uncompared(result(row("a")), before)) == ["b at 256x128 was raced against eager, and is not now."]
+    assert list(suite.uncompared(result(row("a")), before, ["a"])) == []
+    assert list(suite.uncompared(result(row("a", width=64)), before)) == [
+        "Nothing was compared: the result of 2026-01-02 has none of these models at these sizes."
+    ]
+    assert list(suite.uncompared(result(row("a"), row("b")), result(row("a", ratio=0), row("b", ratio=0)))) == [
+        "No ratio was compared: the result of 2026-01-02 was measured without peers."
+    ]
+    assert list(suite.uncompared(result(row("a", ratio=0)), result(row("a", ratio=0)))) == [], "memory is compared"
+
+
 @pytest.fixture
 def measured(monkeypatch):
     """What the next run will find."""
@@ -151,6 +188,34 @@ def test_the_command_writes_prints_and_checks(tmp_path, capsys, measured):
     assert main([*words, "--check"]) == 1
     assert "is now 1.00" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == written
+
+
+def test_a_check_that_compares_nothing_fails(tmp_path, capsys, measured):
+    suite.write(result(row(ratio=0)), tmp_path)
+    words = ["bench", "--out", str(tmp_path), "--check"]
+    assert main(words) == 1
+    assert "measured without peers" in capsys.readouterr().err
+    suite.write(result(row(width=64)), tmp_path)
+    assert main(words) == 1
+    assert "Nothing was compared" in capsys.readouterr().err
+
+
+def test_infinity_never_reaches_the_json(tmp_path, capsys, measured):
+    measured["rows"][0]["peak_megabytes"] = float("inf")
+    measured["rows"][0]["seconds"] = float("nan")
+    assert main(["bench", "--out", str(tmp_path), "--json"]) == 0
+
+    def refuse(word):
+        raise AssertionError(word)
+
+    (found,) = json.loads(capsys.readouterr().out, parse_constant=refuse)["rows"]
+    assert (found["peak_megabytes"], found["seconds"]) == (None, None)
+
+
+def test_the_processor_is_named_as_the_trainings_name_it(monkeypatch):
+    monkeypatch.setattr(suite, "roofline", lambda: {"fp32": 1.0})
+    monkeypatch.setattr(suite, "environment", lambda device, processes: {"processor": "fast"})
+    assert suite.run([], say=lambda text: None)["processor"] == "fast"
 
 
 def test_a_wrong_size_or_backend_is_wrong_usage(monkeypatch, tmp_path):

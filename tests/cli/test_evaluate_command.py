@@ -4,6 +4,14 @@ import json
 
 import pytest
 
+from restoration.cli.evaluate import _CHANNELS
+from restoration.evaluation.scores import CHANNELS
+
+
+def test_the_channels_offered_are_those_there_are():
+    """They are copied, so that --help need not import numpy."""
+    assert _CHANNELS == CHANNELS
+
 
 @pytest.fixture
 def folders(photo):

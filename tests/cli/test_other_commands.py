@@ -100,6 +100,21 @@ def test_train_passes_everything_on(command, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
+def test_train_without_a_seed_leaves_it_to_the_checkpoint():
+    assert build_parser().parse_args(["train", "edsr-baseline-x2", "--data", "d"]).seed is None
+
+
+@pytest.mark.parametrize("words", [("--seed", -1), ("--workers", -1), ("--stop-after", -1)], ids=str)
+def test_train_with_a_number_that_cannot_be_is_one_sentence_and_makes_no_folder(command, tmp_path, words):
+    out = tmp_path / "run"
+    code, stdout, stderr = command("train", "edsr-baseline-x2", "--data", tmp_path, "--steps", 1, "--out", out, *words)
+    assert (code, stdout) == (2, "")
+    assert stderr.count("\n") == 1
+    assert "not" in stderr
+    assert "-1" in stderr
+    assert not out.exists()
+
+
 def test_certify_measures_a_run_and_adopts_it(command, photo, tmp_path, engine):
     data, run = tmp_path / "data", tmp_path / "run"
     engine.change = lambda picture: picture

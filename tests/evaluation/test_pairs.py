@@ -77,6 +77,19 @@ def test_small_pictures_are_enlarged_and_measured_on_luma(folders, tmp_path, fak
         evaluate_pairs(tmp_path / "low", tmp_path / "high", scale=2, **options)
 
 
+def test_without_a_scale_the_first_pair_says_which_cards_fit(tmp_path, fake_engine):
+    sharp = skimage.data.astronaut()[60:120, 180:240]
+    for name in ("1", "2"):
+        written(sharp, tmp_path / "high" / f"{name}.png")
+        written(sharp[::3, ::3], tmp_path / "low" / f"{name}.png")
+    options = {"engine": fake_engine(), "task": "enlarge"}
+    scores = evaluate_pairs(tmp_path / "low", tmp_path / "high", **options)
+    assert [(score.model, score.pictures) for score in scores] == [("edsr-baseline-x3", 2)]
+    written(sharp[:50, :50], tmp_path / "high" / "1.png")
+    with pytest.raises(DataError, match=r"50 x 50 pixels and its partner 20 x 20, which is none of the scales 2, 3\."):
+        evaluate_pairs(tmp_path / "low", tmp_path / "high", **options)
+
+
 def test_folders_that_do_not_match_say_what_is_missing_where(folders, fake_engine):
     blur, sharp = folders
     (sharp / "000" / "10.png").unlink()

@@ -43,6 +43,13 @@ def test_large_pictures_show_their_centre(tmp_path, fake_engine):
     assert (truth == (10, 200, 30)).all()
 
 
+def test_a_png_sheet_is_packed_fast(tmp_path):
+    sheet = Sheet(tmp_path / "sheet.png")
+    content = sheet.write().read_bytes()
+    packed = content[content.index(b"IDAT") + 4 :]
+    assert packed[1] >> 6 == 0, "zlib's header tells its level; 2 is the default one"
+
+
 def test_another_ending_or_an_unwritable_place_is_one_sentence(tmp_path):
     with pytest.raises(OptionError, match=r"\.png or \.jpg"):
         Sheet(tmp_path / "sheet.pdf")

@@ -1,5 +1,6 @@
 """The seam below the engine: which backend runs a network, and what happens when one cannot, or is wrong."""
 
+import copy
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from restoration.architectures.blind_deconvolution import BlindDeconvolution
 from restoration.card import ModelCard, SizeRule
 from restoration.errors import OptionError
 from restoration.inference.backends import conversion, openvino_backend
@@ -20,11 +22,13 @@ from restoration.inference.backends.backend import (
     cache_from_environment,
     choose_backend,
 )
-from restoration.inference.backends.openvino_backend import OpenVinoBackend, check_picture, compare, compiler
+from restoration.inference.backends.openvino_backend import OpenVinoBackend, blurred, check_picture, compare, compiler
+from restoration.inference.backends.parts import parts_of, shaken_context
 from restoration.inference.device import call_network, place_network
 from restoration.inference.engine import finish
 from restoration.inference.networks import Loaded
 from restoration.inference.report import Restoration
+from restoration.registry import MODELS
 from tests.inference.fakes import Doubling, ThreeConvolutions, make_card, make_engine, picture, seeded
 
 THREE = make_card(seeded(ThreeConvolutions), name="three", margin=3)
@@ -65,6 +69,27 @@ class Cut(Transforming):
     def __init__(self) -> None:
         super().__init__()
         self.restorer = nn.Conv2d(6, 3, 3, padding=1)
+
+    def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        return self.restorer(self.features(x, context))
+
+
+class Sharpening(nn.Module):
+    """Its context is a kernel, as a deblurrer's is: a network behind the picture and what blurring it again changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.restorer = nn.Conv2d(6, 3, 1)
+
+    def observe(self, x: Tensor):
+        yield self.neutral(x)
+
+    def neutral(self, x: Tensor) -> Tensor:
+        return F.pad(torch.ones(1, 1, 1, 1), (7,) * 4)
+
+    def features(self, x: Tensor, context: Tensor) -> Tensor:
+        again = F.conv2d(F.pad(x, (7,) * 4, mode="replicate"), context.expand(3, 1, 15, 15), groups=3)
+        return torch.cat([x, x - again], dim=1)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         return self.restorer(self.features(x, context))
@@ -206,6 +231,49 @@ def test_a_network_that_observes_and_cannot_be_cut_stays_with_torch_silently():
 def test_the_convolutions_behind_what_only_torch_computes_are_converted():
     card = make_card(seeded(Cut), name="cut", observes=64, margin=1)
     assert differences(card, call_seconds=1e9) <= 1e-4
+
+
+def test_a_conversion_that_is_right_only_for_sharp_pictures_is_found_out(monkeypatch):
+    """With the neutral kernel the last three channels are zero, and what becomes of them does not show."""
+    card = make_card(seeded(Sharpening), name="sharpening", observes=64, margin=7)
+    assert differences(card, call_seconds=1e9) <= 1e-4
+
+    def careless(body, **options):
+        copied = copy.deepcopy(body)
+        copied.weight[:, 3:] = 0
+        return conversion.convert(copied, **options)
+
+    monkeypatch.setattr(openvino_backend, "convert", careless)
+    report = run(card, backend="auto").report
+    assert report.backend == "torch"
+    assert "was off by" in report.warnings[0]
+
+
+def test_the_network_that_measures_blur_is_checked_with_a_kernel_and_a_blurred_picture():
+    card = MODELS["blind-wiener-unet"]
+    network = BlindDeconvolution((8, 8, 8), (1, 1, 1)).eval()
+    parts = parts_of(card, network)
+    assert parts is not None
+    neutral, stroke = parts.contexts
+    assert neutral is not None
+    assert stroke is not None
+    assert neutral.shape == stroke.shape == (1, 1, 45, 45)
+    assert stroke.min() >= 0
+    assert stroke.sum() == pytest.approx(1)
+    assert (stroke > 0).sum() > 20
+    assert (stroke == shaken_context(neutral)).all()
+    pixels = check_picture(83, 70)
+    assert np.abs(blurred(pixels, neutral) - pixels).max() < 1e-6
+    assert blurred(pixels, stroke).std() < 0.9 * pixels.std()
+    assert np.array_equal(blurred(pixels, np.zeros((1, 3), np.float32)), pixels)
+    backend = compiler(card, place_network(network, "cpu"), None)("fp32")
+    assert backend is not None
+    assert backend.name == "openvino"
+
+
+def test_only_a_kernel_can_be_shaken():
+    assert shaken_context(np.zeros((1, 3), np.float32)) is None
+    assert shaken_context(np.zeros((1, 1, 9, 9), np.float32)) is None
 
 
 def test_a_fixed_side_is_kept():

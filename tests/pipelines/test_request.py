@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from restoration.errors import OptionError, UnknownModel, WeightsError
+from restoration.images.limits import Limits
+from restoration.pipelines import restore as module
 from restoration.pipelines.request import Request
 from restoration.pipelines.restore import restore, stream
 from restoration.registry import MODELS
@@ -124,3 +126,28 @@ def test_a_file_is_read_and_the_time_for_it_reported(tmp_path):
         result = restore(source, task="enlarge", model="doubling", engine=engine)
         assert (result.image.color == document.color.repeat(2, axis=0).repeat(2, axis=1)).all()
         assert list(result.report.seconds) == ["decode", "prepare", "restore"]
+
+
+def test_the_shared_engine_is_made_as_the_environment_says_at_the_call(monkeypatch, tmp_path):
+    made = []
+
+    class Engine:
+        def __init__(self, **options):
+            self.options = options
+            made.append(self)
+
+    monkeypatch.setattr(module, "Engine", Engine)
+    module._engine.cache_clear()
+    monkeypatch.setenv("RESTORATION_BACKEND", "torch")
+    monkeypatch.setenv("RESTORATION_CACHE", str(tmp_path))
+    monkeypatch.setenv("RESTORATION_MAX_SIDE", "123")
+    first = module._shared_engine()
+    assert first.options == {"backend": "torch", "cache": tmp_path, "limits": Limits(side=123)}
+    assert module._shared_engine() is first
+    monkeypatch.setenv("RESTORATION_MAX_SIDE", "124")
+    assert module._shared_engine().options["limits"].side == 124
+    assert len(made) == 2
+    monkeypatch.setenv("RESTORATION_MAX_SIDE", "many")
+    with pytest.raises(OptionError, match="RESTORATION_MAX_SIDE"):
+        restore(b"", task="enhance")
+    module._engine.cache_clear()

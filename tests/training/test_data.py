@@ -10,6 +10,8 @@ import torch
 from PIL import Image
 
 from restoration.errors import DataError
+from restoration.images.document import ImageDocument
+from restoration.images.writing import write_image
 from restoration.training.data import Pairs, batches, find_folder, load_pictures
 from restoration.training.recipes import enlarge_pairs, face_pairs, shake_pairs, wear_pairs
 
@@ -56,8 +58,61 @@ def test_a_folder_without_pictures_is_one_sentence(tmp_path: Path) -> None:
         load_pictures(tmp_path / "nowhere", 32)
     Image.new("RGB", (31, 99)).save(tmp_path / "small.png")
     (tmp_path / "text.jpg").write_text("not a picture")
-    with pytest.raises(DataError, match=r"\(2 skipped: 1 unreadable, 1 too small\)"):
+    with pytest.raises(DataError, match=r"2 skipped \(1 unreadable, 1 too small\)\.$"):
         load_pictures(tmp_path, 32)
+
+
+def test_pictures_are_upright_without_alpha_and_of_eight_bits(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    color = rng.integers(0, 256, (40, 48, 3), np.uint8)
+    deep = ImageDocument(color=color.astype(np.uint16) * 257)
+    write_image(deep, tmp_path / "deep.png", format="png")
+    gray = ImageDocument(color=color[..., :1].astype(np.uint16) * 257)
+    write_image(gray, tmp_path / "gray.png", format="png")
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned clockwise by 90 degrees
+    Image.fromarray(color).save(tmp_path / "turned.png", exif=exif)
+    alpha = np.full((40, 48, 1), 128, np.uint8)
+    Image.fromarray(np.concatenate([color, alpha], axis=2)).save(tmp_path / "veil.png")
+    (tmp_path / "split.csv").write_text(
+        "fnames,is_val\n" + "".join(f"{name}.png,0\n" for name in ("deep", "gray", "turned", "veil"))
+    )
+    expected = color, np.repeat(color[..., :1], 3, axis=2), np.rot90(color, -1), color
+    loaded = load_pictures(tmp_path, 32).train
+    assert all(np.array_equal(a, b) for a, b in zip(loaded, expected, strict=True))
+    assert all(picture.dtype == np.uint8 for picture in loaded)
+
+
+def test_whole_tiles_are_squares_of_one_size(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    same = rng.integers(0, 256, (32, 32, 3), np.uint8)
+    for name, picture in (("same", same), ("large", np.full((50, 50, 3), 9, np.uint8))):
+        Image.fromarray(picture).save(tmp_path / f"{name}.png")
+    for name, size in (("wide", (60, 50)), ("thin", (30, 50)), ("tiny", (31, 31))):
+        Image.new("RGB", size).save(tmp_path / f"{name}.png")
+    pictures = load_pictures(tmp_path, 32, squares=True)
+    assert (pictures.oblong, pictures.small, pictures.skipped) == (1, 2, 3)
+    assert pictures.describe().endswith("3 skipped (0 unreadable, 2 too small, 1 not square)")
+    found = pictures.train + pictures.validation
+    assert [picture.shape for picture in found] == [(32, 32, 3)] * 2
+    assert any(np.array_equal(picture, same) for picture in found)
+    for name in ("same", "large"):
+        (tmp_path / f"{name}.png").unlink()
+    with pytest.raises(DataError, match=r"no square picture of at least 32 x 32 pixels .* 1 not square\)\.$"):
+        load_pictures(tmp_path, 32, squares=True)
+
+
+def test_where_nothing_is_held_out_it_is_said(tmp_path: Path) -> None:
+    for index in range(10):
+        Image.new("RGB", (40, 40), (index, 0, 0)).save(tmp_path / f"{index}.png")
+    rows = [f"{index}.png,0\n" for index in range(10)]
+    (tmp_path / "split.csv").write_text("fnames,is_val\n" + "".join(rows))
+    pictures = load_pictures(tmp_path, 32)
+    assert pictures.shared
+    assert (len(pictures.train), len(pictures.validation)) == (10, 8)
+    assert pictures.describe().endswith("; none is held out: the validation pictures are training pictures")
+    (tmp_path / "split.csv").unlink()
+    assert not load_pictures(tmp_path, 32).shared
 
 
 def test_of_few_photographs_one_is_held_out_and_a_single_one_is_trained_on(tmp_path: Path) -> None:

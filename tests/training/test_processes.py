@@ -2,13 +2,13 @@
 
 import dataclasses
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed import TCPStore
 
 from restoration.errors import OptionError
 from restoration.training.processes import join
@@ -18,9 +18,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def start(process: int, port: int, data: Path, out: Path) -> subprocess.Popen[str]:
-    """One of two processes, as `torchrun` and `accelerate launch` would start it."""
-    told = {"RANK": process, "LOCAL_RANK": process, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", **{key: str(value) for key, value in told.items()}}
+    """One of two processes, as `torchrun` starts it: they meet at a store that is open already."""
+    told = {
+        "RANK": process, "LOCAL_RANK": process, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": True, "TORCHELASTIC_RESTART_COUNT": 0,
+    }  # fmt: skip
+    environment = {**os.environ, **{key: str(value) for key, value in told.items()}}
     return subprocess.Popen(
         [sys.executable, "-m", "tests.training.two", str(data), str(out), "4"],
         cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True,
@@ -30,14 +33,18 @@ def start(process: int, port: int, data: Path, out: Path) -> subprocess.Popen[st
 def test_two_processes_equal_one_with_twice_the_batch(tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
     make_photos(tmp_path / "photos")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    started = [start(process, port, tmp_path, tmp_path / "two") for process in range(2)]
     one = dataclasses.replace(TINY, precision="fp32", warmup_steps=1)
     run(dataclasses.replace(one, batch=8), tmp_path, tmp_path / "double", steps=5)
     run(one, tmp_path, tmp_path / "single", steps=5)
-    said = [process.communicate(timeout=120)[1] for process in started]
+    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)  # on a port that was free when it opened
+    started: list[subprocess.Popen[str]] = []
+    try:
+        started += [start(process, store.port, tmp_path, tmp_path / "two") for process in range(2)]
+        said = [process.communicate(timeout=500)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
     assert [process.returncode for process in started] == [0, 0], said
     assert said[0].count("validation") == 1
     assert "validation" not in said[1]  # the first alone speaks and writes

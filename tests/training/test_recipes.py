@@ -1,11 +1,16 @@
 """Recipes: they make their cards' networks, which start close to leaving a picture alone."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from restoration.architectures.deblurgan_v2 import settle
 from restoration.errors import OptionError
 from restoration.registry import MODELS
+from restoration.training.data import Pairs, load_pictures
 from restoration.training.recipes import RECIPES, find_recipe
 
 
@@ -39,6 +44,21 @@ def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
         settle(network, bool(recipe.settle))
         network.train(bool(recipe.settle))  # as the first step finds it
         assert (network(x) - x).abs().mean() < 0.05
+
+
+def test_faces_of_any_square_size_are_trained_on_and_others_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "train" / "faces").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for index, size in enumerate([(256, 256)] * 4 + [(300, 300), (512, 512), (300, 260)]):
+        soft = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize(size)
+        soft.save(tmp_path / "train" / "faces" / f"{index}.png")
+    for name in ("pix2pix-faces", "pix2pix-faces-gan"):
+        recipe = RECIPES[name]
+        pictures = load_pictures(tmp_path / recipe.folder, recipe.tile_minimum, squares=recipe.squares)
+        assert (len(pictures.train) + len(pictures.validation), pictures.oblong) == (6, 1)
+        pairs = Pairs(pictures.train + pictures.validation, recipe.pairs, 0, transpose=recipe.transpose)
+        shapes = {tuple(tensor.shape) for index in range(12) for tensor in pairs[index]}
+        assert shapes == {(3, 256, 256)}
 
 
 def test_frozen_norms_follow_the_batches_only_while_they_settle() -> None:

@@ -74,6 +74,17 @@ DEBLURGAN = dataclasses.replace(
 FASTAI = dataclasses.replace(RECIPES["unet-resnet-enhance"], **_SMALL)
 
 
+class Clock:
+    """Stands in for the module `time`: every look at it takes `tick` seconds."""
+
+    def __init__(self, tick: float) -> None:
+        self.tick, self.now = tick, 0.0
+
+    def monotonic(self) -> float:
+        self.now += self.tick
+        return self.now
+
+
 def run(recipe: Recipe, data: Path, out: Path, **options: Any) -> Path:
     return train(recipe, data, out, **{"store": WeightStore(), "device": "cpu", "workers": 0, **options})
 

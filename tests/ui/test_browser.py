@@ -57,6 +57,7 @@ class Visit:
         self.errors: list[str] = []
         self.foreign: list[str] = []
         page.set_default_timeout(30_000)
+        expect.set_options(timeout=30_000)  # a busy machine needs more than the 5 s of the default
         page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self._seen(request.url))

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
@@ -19,7 +20,7 @@ from restoration.card import ModelCard
 from restoration.inference.backends.backend import TOLERANCES, Backend, BackendFailed, Compile
 from restoration.inference.backends.conversion import MIDDLE, convert, import_openvino
 from restoration.inference.backends.graph_cache import GraphCache
-from restoration.inference.backends.parts import Parts, Prepare, parts_of
+from restoration.inference.backends.parts import Context, Parts, Prepare, parts_of
 from restoration.inference.device import call_network
 
 SMALLEST_SIDE = 33  # encoders halve five times: below, a map is one pixel, and OpenVINO pools that to nothing
@@ -117,12 +118,14 @@ def _compiled(card: ModelCard, network: nn.Module, cache_folder: Path | None, pr
         return None
     import_openvino()
     disk = GraphCache(cache_folder, card.name, parts.body) if cache_folder else None
-    reference = partial(call_network, network, device="cpu", precision="fp32", context=parts.neutral)
+    reference = partial(call_network, network, device="cpu", precision="fp32")
     fixed, failure = card.size.fixed, BackendFailed()
     for graph, fresh in _graphs(parts, fixed, disk):
         try:
             backend = OpenVinoBackend(graph, precision, parts.prepare, scale=card.scale, fixed=fixed)
-            compare(partial(backend, context=parts.neutral), reference, precision, fixed=fixed)
+            for context in parts.contexts:
+                runs = partial(backend, context=context), partial(reference, context=context)
+                compare(*runs, precision, fixed=fixed, context=context)
         except (BackendFailed, MemoryError) as error:
             failure = BackendFailed(str(error))
             if disk:
@@ -142,14 +145,17 @@ def _graphs(parts: Parts, fixed: int | None, disk: GraphCache | None) -> Iterato
     yield convert(parts.body, channels=parts.channels, side=fixed), True
 
 
-def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None = None) -> None:
+def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None = None, context: Context = None) -> None:
     """Runs both on small pictures.
+
+    Args:
+        context: what both are given beside the pictures, which are blurred by it where it is a kernel.
 
     Raises:
         BackendFailed: a result differs by more than the precision's tolerance.
     """
     for height, width in ((fixed, fixed),) if fixed else CHECK_SIDES:
-        pixels = check_picture(height, width)
+        pixels = blurred(check_picture(height, width), context)
         answer, expected = backend(pixels), reference(pixels)
         difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
         if not difference <= TOLERANCES[precision]:  # NaN too
@@ -164,6 +170,18 @@ def check_picture(height: int, width: int) -> NDArray[np.float32]:
     noise = np.random.default_rng(0).normal(0, 0.02, (height, width, 3))
     tints = np.array([1.0, 0.9, 0.8])
     return np.clip((shading + edges)[..., None] * tints + noise, 0, 1).astype(np.float32)
+
+
+def blurred(pixels: NDArray[np.float32], context: Context) -> NDArray[np.float32]:
+    """The picture as a camera that moved along a kernel, (1, 1, n, n), saw it; unchanged by any other context."""
+    if context is None or context.ndim != 4:
+        return pixels
+    kernel = torch.from_numpy(context).flip(2, 3)
+    beside = context.shape[3] // 2
+    planes = torch.from_numpy(pixels).permute(2, 0, 1)[:, None]
+    seen = F.conv2d(F.pad(planes, (beside,) * 4, mode="replicate"), kernel)
+    height, width, _ = pixels.shape
+    return np.ascontiguousarray(seen[:, 0, :height, :width].permute(1, 2, 0).numpy())
 
 
 @cache

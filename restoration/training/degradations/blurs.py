@@ -72,20 +72,24 @@ def camera_blur(
         np.real(path)[:, None] - angles[:, None] * (rows - centre[0]), margin
     )  # (N, rows): x depends on y
     down = _middled(np.imag(path)[:, None] + angles[:, None] * (columns - centre[1]), margin)  # (N, columns)
-    source = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))[None]
-    total = torch.zeros(1, values.shape[2], len(rows), len(columns))
+    total = torch.zeros(values.shape[2], len(rows), len(columns))
     at_once = max(1, _AT_ONCE // (len(rows) * len(columns)))
     for start in range(0, len(dwell), at_once):
         part = slice(start, start + at_once)
         x = 2 * (columns[None, None, :] - across[part, :, None]) / (width - 1) - 1
         y = 2 * (rows[None, :, None] - down[part, None, :]) / (height - 1) - 1
-        grid = torch.from_numpy(np.stack([x, y], axis=-1).astype(np.float32))
-        frames = functional.grid_sample(
-            source.expand(len(grid), -1, -1, -1), grid, padding_mode="border", align_corners=True
-        )
-        weights = torch.from_numpy(dwell[part].astype(np.float32))
-        total += torch.einsum("n,nchw->chw", weights, frames)
-    return total[0].permute(1, 2, 0).contiguous().numpy()
+        total += _summed(values, np.stack([x, y], axis=-1), dwell[part])
+    return total.permute(1, 2, 0).contiguous().numpy()
+
+
+def _summed(values: Values, places: NDArray[np.float64], weights: Weights) -> torch.Tensor:
+    """The picture seen from `places` (N, h, w, 2), x and y in -1..1, bilinearly; their weighted sum (C, h, w)."""
+    source = torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+    grid = torch.from_numpy(places.astype(np.float32))
+    frames = functional.grid_sample(
+        source.expand(len(grid), -1, -1, -1), grid, padding_mode="border", align_corners=True
+    )
+    return torch.einsum("n,nchw->chw", torch.from_numpy(weights.astype(np.float32)), frames)
 
 
 def _moments(path: Path, angles: Weights, dwell: Weights, reach: float) -> tuple[Path, Weights, Weights]:

@@ -87,7 +87,8 @@ def jpeg(picture: Picture, quality: int, subsampling: str = "4:2:0") -> Picture:
     """Through the real JPEG codec and back."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
-    return np.asarray(Image.open(buffer))
+    with Image.open(buffer) as image:
+        return np.asarray(image)
 
 
 def shifted_jpeg(rng: Generator, picture: Picture, quality: int) -> Picture:

@@ -34,7 +34,7 @@ DEBLUR = Task(
     endpoint="deblur",
     suffix="deblurred",
     sentence="Sharpens a photo with light camera shake.",
-    default_model="residual-unet-deblur",
+    default_model="blind-wiener-unet",
     baseline="the blurred input",
 )
 ENHANCE = Task(

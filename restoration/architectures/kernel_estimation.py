@@ -19,19 +19,21 @@ from torch.nn import functional as F
 KERNEL_SIDE = 35
 """Kernels are squares of this many pixels a side; longer blur is not measured."""
 RAW_SIDE = 45
+SPARSITY = 4e-3
 _ROUNDS = 8
-_SPARSITY, _SPARSITY_DECAY, _LEAST_SPARSITY = 4e-3, 1.1, 1e-4
+_SPARSITY_DECAY, _LEAST_SPARSITY = 1.1, 1e-4
 _COUPLING_LIMIT, _COUPLING_GROWTH = 10.0, 4.0
 _KERNEL_WEIGHT = 5e-4  # of the kernel's squared norm, times the pixels
 _THRESHOLD, _SMALLEST_ISLAND = 0.05, 0.05
 _TAPER = 24
 
 
-def estimate_kernel(gray: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def estimate_kernel(gray: Tensor, sparsity: float = SPARSITY) -> Iterator[tuple[Tensor, Tensor]]:
     """Better and better estimates of the kernel that blurred a picture; the last one counts.
 
     Args:
         gray: (H, W) in 0..1, float32; at least 2 * KERNEL_SIDE pixels a side.
+        sparsity: what a gradient of the latent picture costs; larger ones trust fewer, stronger edges.
 
     Yields: after every round, and after every size's last tidying: the kernel (KERNEL_SIDE, KERNEL_SIDE), nonnegative,
         sum 1, its centre of mass in the middle; and the last least-squares solution it was cut from, (RAW_SIDE,
@@ -41,14 +43,14 @@ def estimate_kernel(gray: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     for side in _pyramid(KERNEL_SIDE):
         blurred = _reduced(gray, side / KERNEL_SIDE)
         kernel = _first_guess(side, gray) if kernel is None else _resized(kernel, side)
-        sparsity = _SPARSITY
+        cost = sparsity
         solver = _Latent(blurred, min(_TAPER, side))
         solution = blurred
         for _ in range(_ROUNDS):
-            latent = solver.solve(kernel, sparsity)
+            latent = solver.solve(kernel, cost)
             solution = _least_squares_kernel(latent, blurred, side)
             kernel = _cut(solution, side)
-            sparsity = max(sparsity / _SPARSITY_DECAY, _LEAST_SPARSITY)
+            cost = max(cost / _SPARSITY_DECAY, _LEAST_SPARSITY)
             yield _framed(kernel, solution)
         shift = _to_middle(kernel)
         kernel = _without_islands(torch.roll(kernel, shift, (0, 1)))

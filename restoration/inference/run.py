@@ -26,7 +26,7 @@ from restoration.inference.tiling import Tile
 
 LONG_SECONDS = 60.0
 LONG_CALL_SECONDS = 1.0
-OBSERVING_SECONDS = 3.0
+OBSERVING_SECONDS = 6.0
 """Per million pixels of the window: what measuring blur takes on one core of 2024."""
 _MOST_HALVINGS = 4
 _LOG = logging.getLogger(__name__)

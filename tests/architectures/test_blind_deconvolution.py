@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from restoration.architectures.blind_deconvolution import BlindDeconvolution, KernelRefiner, packed
+from restoration.architectures.blind_deconvolution import BlindDeconvolution, KernelRefiner, packed, turned_mean
 from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE
 from tests.architectures.test_kernel_estimation import blurred, photo, psnr, stroke
 
@@ -99,6 +99,18 @@ def test_a_silent_unet_mixes_the_picture_with_its_deconvolution() -> None:
         result = network(y, centred(stroke()))
     assert torch.allclose(result, (y + features[:, -3:]) / 2, atol=1e-5)
     assert psnr(result, x) > psnr(y, x) + 2
+
+
+def test_turning_a_measurement_turns_the_mean_answer() -> None:
+    torch.manual_seed(0)
+    refiner = KernelRefiner((4, 6, 8), 1).eval()
+    x = packed(torch.rand(KERNEL_SIDE, KERNEL_SIDE), torch.randn(RAW_SIDE, RAW_SIDE))
+    with torch.inference_mode():
+        mean = turned_mean(refiner, x)
+        assert not torch.allclose(refiner(x.flip(-1)).flip(-1), refiner(x), atol=1e-6)  # alone it is not so fair
+        assert torch.allclose(turned_mean(refiner, x.flip(-1)).flip(-1), mean, atol=1e-6)
+        assert torch.allclose(turned_mean(refiner, x.transpose(-2, -1)).transpose(-2, -1), mean, atol=1e-6)
+    assert float(mean.sum()) == pytest.approx(1, abs=1e-4)
 
 
 def test_the_refiner_gives_kernels_and_ignores_scale() -> None:

@@ -67,7 +67,7 @@ def card(name: str, family: str, task: str, *, scale: int = 1, gain: float = 1.0
 REAL = {each.name: each for each in edsr.CARDS}
 CARDS = Registry(
     [
-        card("residual-unet-deblur", "residual-unet-deblur", "deblur"),
+        card("blind-wiener-unet", "blind-wiener-unet", "deblur"),
         card("deblur-strong", "deblur-strong", "deblur", gain=3.0),
         card("deblur-broken", "deblur-broken", "deblur", build=lambda: Broken(1, 1.0)),
         card("deblur-absent", "deblur-absent", "deblur"),

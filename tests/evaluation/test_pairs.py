@@ -132,5 +132,5 @@ def test_single_pictures_are_in_the_json_and_the_table_only_when_asked_for(folde
     assert np.mean([row["psnr"] for row in rows]) == pytest.approx(score.psnr, abs=1e-3)
     assert markdown([score]).count("\n") == 2
     table = markdown([score], per_picture=True).splitlines()
-    assert table[4].startswith("| residual-unet-deblur: picture |")
+    assert table[4].startswith("| blind-wiener-unet: picture |")
     assert [line.split(" | ")[0] for line in table[6:]] == ["| 000/2", "| 000/10", "| 001/1", "| mean"]

@@ -19,20 +19,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.architectures.edsr import ResidualBlock
-from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE, estimate_kernel, wiener
-from restoration.architectures.residual_unet import ResidualUNet
+from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma, wiener
+from restoration.architectures.residual_unet import ResidualUNet, residual_blocks
 from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
 
 WIENER_WEIGHTS = (3e-3, 3e-2)
 """Little and much smoothing: what noise leaves and what ringing leaves."""
 _SPARSITIES = (2.5e-3, 4e-3)  # two measurements that err differently: their mean is nearer to the truth than either
-_LUMA = (0.299, 0.587, 0.114)
 _GRID = 48  # RAW_SIDE on a multiple of 4
-
-
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, 1.0) for _ in range(count)))
 
 
 class KernelRefiner(nn.Module):
@@ -48,18 +42,18 @@ class KernelRefiner(nn.Module):
         super().__init__()
         fine, middle, coarse = widths
         self.head = nn.Conv2d(3, fine, 3, padding=1)
-        self.down0, self.halve0 = _blocks(fine, depth), nn.Conv2d(fine, middle, 3, 2, 1)
-        self.down1, self.halve1 = _blocks(middle, depth), nn.Conv2d(middle, coarse, 3, 2, 1)
-        self.bottom, self.overall = _blocks(coarse, depth + 1), nn.Linear(coarse, coarse)
-        self.double1, self.up1 = nn.Conv2d(coarse, 4 * middle, 1), _blocks(middle, depth)
-        self.double0, self.up0 = nn.Conv2d(middle, 4 * fine, 1), _blocks(fine, depth)
+        self.down0, self.halve0 = residual_blocks(fine, depth), nn.Conv2d(fine, middle, 3, 2, 1)
+        self.down1, self.halve1 = residual_blocks(middle, depth), nn.Conv2d(middle, coarse, 3, 2, 1)
+        self.bottom, self.overall = residual_blocks(coarse, depth + 1), nn.Linear(coarse, coarse)
+        self.double1, self.up1 = nn.Conv2d(coarse, 4 * middle, 1), residual_blocks(middle, depth)
+        self.double0, self.up0 = nn.Conv2d(middle, 4 * fine, 1), residual_blocks(fine, depth)
         self.tail = nn.Conv2d(fine, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 2, RAW_SIDE, RAW_SIDE), as `packed` makes it -> (B, 1, RAW_SIDE, RAW_SIDE): >= 0, sum 1, and nothing
         outside the middle KERNEL_SIDE pixels. Scaling both channels changes nothing."""
         peak = x[:, :1].amax((2, 3), keepdim=True).clamp(min=1e-6)
-        beside, frame = (_GRID - RAW_SIDE) // 2, (RAW_SIDE - KERNEL_SIDE) // 2
+        beside = (_GRID - RAW_SIDE) // 2
         measured = F.pad((x / peak).clamp(-2, 2), (beside, beside + 1) * 2)
         line = torch.linspace(-1, 1, _GRID, device=x.device)
         radius = (line[:, None].square() + line.square()).expand_as(measured[:, :1])
@@ -69,15 +63,14 @@ class KernelRefiner(nn.Module):
         coarse = coarse + self.overall(coarse.mean((2, 3)))[..., None, None]
         middle = self.up1(middle + F.pixel_shuffle(self.double1(coarse), 2))
         fine = self.up0(fine + F.pixel_shuffle(self.double0(middle), 2))
-        inner = slice(beside + frame, beside + frame + KERNEL_SIDE)
+        inner = slice(beside + FRAME, beside + FRAME + KERNEL_SIDE)
         refined = F.softplus(self.tail(fine)[..., inner, inner].float(), beta=4) * peak
-        return F.pad(refined / refined.sum((2, 3), keepdim=True).clamp(min=1e-6), (frame,) * 4)
+        return F.pad(refined / refined.sum((2, 3), keepdim=True).clamp(min=1e-6), (FRAME,) * 4)
 
 
 def packed(kernel: Tensor, solution: Tensor) -> Tensor:
     """What `estimate_kernel` yields, as the refiner takes it: (1, 2, RAW_SIDE, RAW_SIDE)."""
-    frame = (RAW_SIDE - KERNEL_SIDE) // 2
-    return torch.stack((F.pad(kernel, (frame,) * 4), solution))[None]
+    return torch.stack((F.pad(kernel, (FRAME,) * 4), solution))[None]
 
 
 def turned_mean(refiner: nn.Module, measured: Tensor) -> Tensor:
@@ -128,7 +121,7 @@ class BlindDeconvolution(nn.Module):
         Yields: after each step a context (1, 1, RAW_SIDE, RAW_SIDE) as `forward` takes it; the last one is the
             measurement. A picture smaller than two kernels is taken for sharp.
         """
-        gray = (x[0].float().clamp(0, 1) * torch.tensor(_LUMA, device=x.device)[:, None, None]).sum(0)
+        gray = luma(x[0].float().clamp(0, 1))
         if min(gray.shape) < 2 * KERNEL_SIDE or float(gray.std()) < 1e-4:
             yield self.neutral(x)
             return

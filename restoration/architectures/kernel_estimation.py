@@ -19,7 +19,10 @@ from torch.nn import functional as F
 KERNEL_SIDE = 35
 """Kernels are squares of this many pixels a side; longer blur is not measured."""
 RAW_SIDE = 45
+"""Of the least-squares solutions they are cut from."""
+FRAME = (RAW_SIDE - KERNEL_SIDE) // 2
 SPARSITY = 4e-3
+_LUMA = (0.299, 0.587, 0.114)  # BT.601
 _ROUNDS = 8
 _SPARSITY_DECAY, _LEAST_SPARSITY = 1.1, 1e-4
 _COUPLING_LIMIT, _COUPLING_GROWTH = 10.0, 4.0
@@ -55,6 +58,11 @@ def estimate_kernel(gray: Tensor, sparsity: float = SPARSITY) -> Iterator[tuple[
         shift = _to_middle(kernel)
         kernel = _without_islands(torch.roll(kernel, shift, (0, 1)))
         yield _framed(kernel, torch.roll(solution, shift, (0, 1)))
+
+
+def luma(picture: Tensor) -> Tensor:
+    """What blur is measured in: (3, H, W) RGB -> (H, W)."""
+    return (picture * torch.tensor(_LUMA, device=picture.device)[:, None, None]).sum(0)
 
 
 def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: int = 40) -> Tensor:

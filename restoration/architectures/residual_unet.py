@@ -17,7 +17,8 @@ from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
 _UNSHUFFLE = 4
 
 
-def _blocks(width: int, count: int) -> nn.Sequential:
+def residual_blocks(width: int, count: int) -> nn.Sequential:
+    """`count` of EDSR's residual blocks, one after the other."""
     return nn.Sequential(*(ResidualBlock(width, 1.0) for _ in range(count)))
 
 
@@ -41,11 +42,11 @@ class ResidualUNet(nn.Module):
         super().__init__()
         fine, middle, coarse = widths
         self.head = nn.Conv2d(inputs * _UNSHUFFLE**2, fine, 3, padding=1)
-        self.down0, self.halve0 = _blocks(fine, depths[0]), nn.Conv2d(fine, middle, 3, 2, 1)
-        self.down1, self.halve1 = _blocks(middle, depths[1]), nn.Conv2d(middle, coarse, 3, 2, 1)
-        self.bottom = _blocks(coarse, depths[2])
-        self.double1, self.up1 = _doubling(coarse, middle), _blocks(middle, depths[1])
-        self.double0, self.up0 = _doubling(middle, fine), _blocks(fine, depths[0])
+        self.down0, self.halve0 = residual_blocks(fine, depths[0]), nn.Conv2d(fine, middle, 3, 2, 1)
+        self.down1, self.halve1 = residual_blocks(middle, depths[1]), nn.Conv2d(middle, coarse, 3, 2, 1)
+        self.bottom = residual_blocks(coarse, depths[2])
+        self.double1, self.up1 = _doubling(coarse, middle), residual_blocks(middle, depths[1])
+        self.double0, self.up0 = _doubling(middle, fine), residual_blocks(fine, depths[0])
         self.tail = nn.Conv2d(fine, outputs * _UNSHUFFLE**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restoration.errors import DataError, OptionError
 from restoration.evaluation import metrics
-from restoration.evaluation.protocols import Picture
 
 CHANNELS = ("rgb", "y")
 _IDENTICAL = 100.0  # dB, what an identical picture counts for in a mean
@@ -33,8 +33,8 @@ class Criterion:
         if self.border < 0:
             raise OptionError(f"The border is 0 pixels or more, not {self.border}.")
 
-    def compare(self, picture: Picture, sharp: Picture) -> tuple[float, float]:
-        """(PSNR in dB, at most 100, SSIM).
+    def compare(self, picture: NDArray[Any], sharp: NDArray[Any]) -> tuple[float, float]:
+        """(PSNR in dB, at most 100, SSIM) of two (H, W, 3) pictures in 0..255.
 
         Raises:
             DataError: the pictures are too small to be measured.

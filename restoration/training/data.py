@@ -12,7 +12,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from restoration.training.degradations import Picture, resize
 
 Arrays = tuple[Picture | NDArray[np.float32], ...]  # (h, w, C) each
 PairMaker = Callable[[Generator, Picture], Arrays]  # one tile -> input, target, and what else a network takes (context)
+Say = Callable[[str], None]  # a line for whoever watches
 SPLIT = "split.csv"  # beside the pictures: columns `fnames` (below the CSV's folder) and `is_val`
 _HELD_OUT = 0.03  # of the photographs, for validation
 _YES, _NO = {"true", "1", "yes"}, {"false", "0", "no", ""}
@@ -177,10 +178,11 @@ class Pairs(Dataset[tuple[Tensor, ...]]):
         """-> (input, target) uint8 (3, h, w), and the context (C, h, w) where there is one."""
         rng = np.random.default_rng([self.seed, index])
         tile = self.pictures[int(rng.integers(len(self.pictures)))]
-        return tuple(_to_tensor(array) for array in self.make(rng, _turned(rng, tile, self.transpose)))
+        return tuple(_to_tensor(array) for array in self.make(rng, turned(rng, tile, transpose=self.transpose)))
 
 
-def _turned(rng: Generator, tile: Picture, transpose: bool) -> Picture:
+def turned(rng: Generator, tile: NDArray[Any], *, transpose: bool) -> NDArray[Any]:
+    """(H, W, C), mirrored or not, and with `transpose` upside down or not, and with its sides exchanged or not."""
     flip_x, flip_y, swap = rng.random(3) < 0.5
     if flip_x:
         tile = tile[:, ::-1]

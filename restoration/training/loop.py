@@ -24,10 +24,10 @@ from restoration.registry import MODELS
 from restoration.training import checkpoint
 from restoration.training.beginning import Beginning, check_numbers
 from restoration.training.checkpoint import Rival, Run
-from restoration.training.data import Pictures, find_folder, load_pictures
+from restoration.training.data import Pictures, Say, find_folder, load_pictures
 from restoration.training.processes import Processes, join
 from restoration.training.progress import Display
-from restoration.training.recipes import Recipe, Say, warm_tail
+from restoration.training.recipes import Recipe, warm_tail
 from restoration.training.run_folder import RunFolder, describe, environment
 from restoration.training.session import PRETRAINED, Engine, Session, StopSignal
 from restoration.training.steps import describe_losses, make_step

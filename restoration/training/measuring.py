@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import cast
@@ -21,19 +20,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from restoration.architectures.blind_deconvolution import BlindDeconvolution, packed
-from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE, estimate_kernel
+from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma
 from restoration.errors import DataError
-from restoration.training.data import Pairs, Pictures, batches, crop
+from restoration.training.data import Pairs, Pictures, Say, batches, crop, turned
 from restoration.training.degradations import Kernel, Picture, photo_kernel, photo_shaken
 
-Say = Callable[[str], None]
-_FRAME = (RAW_SIDE - KERNEL_SIDE) // 2
 _MARGIN = KERNEL_SIDE // 2
 _LARGEST_TILE = 512
 _SPECTRUM = 64
 _AT_ONCE = 10
 _WRONG, _NEUTRAL, _BENT = 0.05, 0.05, 0.15  # the pairs whose measurement is another's, nobody's, or a neighbour's
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def measured_kernel(rng: Generator, tile: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -41,8 +37,9 @@ def measured_kernel(rng: Generator, tile: Picture) -> tuple[NDArray[np.float32],
     kernel = photo_kernel(rng, KERNEL_SIDE)
     tile = tile[:_LARGEST_TILE, :_LARGEST_TILE]
     blurred = photo_shaken(rng, np.ascontiguousarray(tile), _MARGIN, kernel)
-    gray = torch.from_numpy(blurred.astype(np.float32) @ _LUMA / 255)
-    *_, (estimate, solution) = estimate_kernel(gray)
+    *_, (estimate, solution) = estimate_kernel(
+        luma(torch.from_numpy(blurred.astype(np.float32)).permute(2, 0, 1) / 255)
+    )
     measured = packed(estimate, solution)[0].permute(1, 2, 0).numpy()
     return measured, _framed(kernel)[..., None]
 
@@ -88,21 +85,21 @@ class BlindPairs:
 
     def __call__(self, rng: Generator, tile: Picture) -> tuple[Picture, Picture, NDArray[np.float32]]:
         """-> uint8 (patch, patch, 3) twice, and the context."""
-        known = _turned(rng, self._row(rng))
-        kernel, kind = known[2].copy(), rng.random()
+        known = turned(rng, self._row(rng), transpose=True)
+        kernel, kind = known[..., 2], rng.random()
         if kind < _WRONG:
             known = self._row(rng)
         elif kind < _WRONG + _NEUTRAL:
-            known[:] = _framed(np.ones((1, 1), np.float32))
+            known = np.repeat(_framed(np.ones((1, 1), np.float32))[..., None], 3, axis=2)
         elif kind < _WRONG + _NEUTRAL + _BENT:
             kernel = _bent(rng, kernel)
-        inner = slice(_FRAME, _FRAME + KERNEL_SIDE)
+        inner = slice(FRAME, FRAME + KERNEL_SIDE)
         sharp = crop(rng, tile, self.patch + 2 * _MARGIN)
         blurred = photo_shaken(rng, sharp, _MARGIN, np.ascontiguousarray(kernel[inner, inner]))
-        return blurred, sharp[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], known.transpose(1, 2, 0)
+        return blurred, sharp[_MARGIN:-_MARGIN, _MARGIN:-_MARGIN], known
 
     def _row(self, rng: Generator) -> NDArray[np.float32]:
-        return self.known[int(rng.integers(len(self.known)))].astype(np.float32)
+        return self.known[int(rng.integers(len(self.known)))].astype(np.float32).transpose(1, 2, 0)
 
 
 def kernel_loss(weight: float, network: nn.Module, context: Tensor) -> Tensor:
@@ -141,21 +138,13 @@ def _framed(kernel: Kernel) -> NDArray[np.float32]:
     return np.pad(kernel, beside).astype(np.float32)
 
 
-def _turned(rng: Generator, known: NDArray[np.float32]) -> NDArray[np.float32]:
-    flip_x, flip_y, swap = rng.random(3) < 0.5
-    known = known[:, :, ::-1] if flip_x else known
-    known = known[:, ::-1] if flip_y else known
-    known = known.transpose(0, 2, 1) if swap else known
-    return np.array(known, order="C")
-
-
 def _bent(rng: Generator, kernel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Turned by up to 12 degrees and scaled by 0.85 to 1.15, about its middle."""
     angle, scale = np.deg2rad(rng.uniform(-12, 12)), rng.uniform(0.85, 1.15)
     cosine, sine = float(np.cos(angle) / scale), float(np.sin(angle) / scale)
     theta = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]])
     grid = torch.nn.functional.affine_grid(theta, [1, 1, RAW_SIDE, RAW_SIDE], align_corners=False)
-    source = torch.from_numpy(kernel)[None, None]
+    source = torch.from_numpy(np.ascontiguousarray(kernel))[None, None]
     bent = torch.nn.functional.grid_sample(source, grid, align_corners=False)[0, 0].clamp(min=0).numpy()
     total = float(bent.sum())
     return (bent / total).astype(np.float32) if total > 0.1 else kernel

@@ -17,11 +17,9 @@ from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
 from restoration.training.critics import Adversarial, DoubleScaleCritic, PatchCritic
-from restoration.training.data import PairMaker, Pictures, crop
+from restoration.training.data import PairMaker, Pictures, Say, crop
 from restoration.training.degradations import Picture
 from restoration.training.measuring import kernel_loss, measure_pairs
-
-Say = Callable[[str], None]
 
 
 class Preparation(Protocol):

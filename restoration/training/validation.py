@@ -16,15 +16,15 @@ from torch.nn import functional as F
 
 from restoration.card import ModelCard
 from restoration.evaluation.evaluate import Measured, Pair
-from restoration.evaluation.metrics import psnr, ssim
+from restoration.evaluation.scores import Criterion
 from restoration.evaluation.sheet import Sheet
 from restoration.training.checkpoint import Run
 from restoration.training.data import Pairs, Pictures
 from restoration.training.recipes import Recipe
 
 _PAIRS, _ROWS = 32, 6
+_CRITERION = Criterion()  # RGB, to the border
 _SEED = 1_000_003  # never one of a training
-_IDENTICAL = 100.0  # dB, what an identical picture counts for in a mean
 Values = NDArray[np.float32]  # (height, width, 3), 0..255, not rounded
 Score = tuple[float, float]  # PSNR in dB, SSIM
 
@@ -57,7 +57,8 @@ class Validation:
         self._inputs: list[tuple[Values, Score]] = []
         for degraded, sharp, *_ in self._pairs:
             enlarged = F.interpolate(degraded[None].float(), sharp.shape[-2:], mode="bicubic").clamp(0, 255)
-            self._inputs.append((_to_values(enlarged), _score(_to_values(enlarged), sharp)))
+            baseline = _to_values(enlarged)
+            self._inputs.append((baseline, _CRITERION.compare(baseline, _to_values(sharp[None]))))
 
     @torch.no_grad()
     def score(self, run: Run, device: torch.device, sheet: Path | None = None) -> Scores:
@@ -74,7 +75,7 @@ class Validation:
             more = [tensor[None].to(device) for tensor in context]
             output = run.network(degraded[None].to(device).float() / 255, *more).float().clamp(0, 1)
             restored = _to_values(255 * output)
-            rows.append((*_score(restored, sharp), *self._inputs[index][1]))
+            rows.append((*_CRITERION.compare(restored, _to_values(sharp[None])), *self._inputs[index][1]))
             if shown:
                 shown.add(self._measured(index, restored, rows[-1]))
         run.network.load_state_dict(kept)
@@ -97,8 +98,3 @@ class Validation:
 def _to_values(batch: Tensor) -> Values:
     """(1, 3, H, W) -> (H, W, 3) on the CPU."""
     return np.ascontiguousarray(batch[0].cpu().numpy().transpose(1, 2, 0))
-
-
-def _score(picture: Values, sharp: Tensor) -> Score:
-    truth = sharp.numpy().transpose(1, 2, 0)
-    return min(psnr(picture, truth), _IDENTICAL), ssim(picture, truth)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
 
-from restoration.architectures import blind_deconvolution, deblurgan_v2, edsr, fastai_unet, pix2pix, residual_unet
+from restoration.architectures import (
+    blind_deconvolution,
+    deblurgan_v2,
+    ecbsr,
+    edsr,
+    fastai_unet,
+    pix2pix,
+    residual_unet,
+)
 from restoration.card import ModelCard
 from restoration.errors import OptionError, UnknownModel
 
@@ -87,6 +95,7 @@ MODELS = Registry(
         *deblurgan_v2.CARDS,
         *fastai_unet.CARDS,
         *edsr.CARDS,
+        *ecbsr.CARDS,
         *pix2pix.CARDS,
     )
 )

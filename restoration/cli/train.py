@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from restoration.cli.engines import DEVICES, EngineMaker
@@ -23,7 +24,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--minutes", type=float, metavar="N", help="train this long in all, earlier parts included")
     length.add_argument("--steps", type=int, metavar="N", help="train this many steps in all, earlier parts included")
-    parser.add_argument("--resume", action="store_true", help="go on where the run folder's last checkpoint stands")
+    beginning = parser.add_mutually_exclusive_group()
+    beginning.add_argument("--resume", action="store_true", help="go on where the run folder's last checkpoint stands")
+    beginning.add_argument(
+        "--start", metavar="MODEL", help="begin a new training with the bundled weights of this model, where they fit"
+    )
     parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N more steps, to be resumed later")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute, default auto")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/RECIPE")
@@ -41,6 +46,8 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
     from restoration.weights import WeightStore
 
     recipe = find_recipe(args.recipe)
+    if args.start is not None:
+        recipe = replace(recipe, warm_start=args.start, starts_from=None)
     path = train(
         recipe, args.data, args.out or Path("runs") / recipe.name, store=WeightStore(), minutes=args.minutes,
         steps=args.steps, resume=args.resume, device=args.device, seed=args.seed, stop_after=args.stop_after,

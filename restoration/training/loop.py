@@ -27,9 +27,10 @@ from restoration.training.checkpoint import Rival, Run
 from restoration.training.data import Pictures, Say, find_folder, load_pictures
 from restoration.training.processes import Processes, join
 from restoration.training.progress import Display
-from restoration.training.recipes import Recipe, warm_tail
+from restoration.training.recipes import Recipe
 from restoration.training.run_folder import RunFolder, describe, environment
 from restoration.training.session import PRETRAINED, Engine, Session, StopSignal
+from restoration.training.starts import warm_tail
 from restoration.training.steps import describe_losses, make_step
 from restoration.weights import WeightStore, load_strictly
 
@@ -68,7 +69,8 @@ def train(
 
     Raises:
         OptionError: a number that cannot be, neither or both of `minutes` and `steps`, another seed than the
-            checkpoint's, or the device is not there. Nothing in the run folder was changed then.
+            checkpoint's, weights to start from that do not fit, or the device is not there. Nothing in the run folder
+            was changed then.
         DataError: the folder or the checkpoint cannot be used.
         WeightsError: weights to start from are missing.
     """
@@ -131,7 +133,10 @@ def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) ->
     """Gives a network its first weights; -> the run's first notes, which say where they are from."""
     start, card = "fresh weights", MODELS[recipe.model]
     if recipe.warm_start:
-        network.load_state_dict(warm_tail(network, store.bundled_state(MODELS[recipe.warm_start])), strict=False)
+        fitting = warm_tail(network, store.bundled_state(MODELS[recipe.warm_start]))
+        if not fitting:
+            raise OptionError(f"Nothing in the weights of {recipe.warm_start} fits the recipe '{recipe.name}'.")
+        network.load_state_dict(fitting, strict=False)
         start = f"the bundled {recipe.warm_start} where it fits"
     if recipe.starts_from:  # the stage before: its run folder beside this one, or else the bundled weights
         path = out.parent / recipe.starts_from / f"{card.name}.safetensors"
@@ -232,7 +237,8 @@ def _finish(session: Session) -> Path:
         session.display.say(f"stopped at step {run.step}: --resume goes on from here")
     if session.processes.main:
         session.keep()
-        checkpoint.write_weights(run.average, path)
+        state = recipe.merge(run.network, run.average) if recipe.merge else run.average
+        checkpoint.write_weights(state, path)
         folder.write_json("run.json", _facts(session))
     session.processes.leave()
     return path

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.random import Generator
 from torch import Tensor, nn
 
+from restoration.architectures.ecbsr import ECBSR
+from restoration.architectures.edge_oriented import merge_branches, with_branches
 from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
@@ -20,6 +21,13 @@ from restoration.training.critics import Adversarial, DoubleScaleCritic, PatchCr
 from restoration.training.data import PairMaker, Pictures, Say, crop
 from restoration.training.degradations import Picture
 from restoration.training.measuring import kernel_loss, measure_pairs
+from restoration.training.starts import (
+    quiet_residuals,
+    start_as_bicubic,
+    start_as_copy,
+    start_as_identity,
+    start_quietly,
+)
 
 
 class Preparation(Protocol):
@@ -52,6 +60,7 @@ class Recipe:
     warm_start: a card whose bundled weights start this model where names and shapes agree.
     build: makes the network to train when it is not the card's own (fastai); None = the card's.
     initialise: changes fresh weights in place.
+    merge: the trained network and a state of it -> the state of the card's own, where they differ.
     pixel_loss, ssim: the error of pixels that is made small, and the weight of 1 - SSIM beside it; 0 = none.
     precision: "auto" computes in bf16 where the device has the arithmetic, "fp32" never does.
     adversarial: a stage with a critic; None = without.
@@ -83,6 +92,7 @@ class Recipe:
     warm_start: str | None = None
     build: Callable[[], nn.Module] | None = None
     initialise: Callable[[nn.Module], None] | None = None
+    merge: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]] | None = None
     pixel_loss: Literal["l1", "charbonnier"] = "l1"
     ssim: float = 0.0
     precision: Literal["auto", "fp32"] = "auto"
@@ -143,75 +153,47 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
     return degradations.photo_wear_face(rng, tile), tile
 
 
-def quiet_residuals(network: nn.Module) -> None:
-    """EDSR, residual U-Nets: second convolutions, and a residual's tail, start at a tenth: blocks begin as identity."""
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if ".body.2." in name or name in {"tail.weight", "restorer.unet.tail.weight"}:
-                parameter.mul_(0.1)
+_ENLARGE: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232, "batch": 16}
 
 
-def start_as_identity(network: nn.Module) -> None:
-    """DeblurGAN-v2: He initialisation; residual branches start at a fifth, the last layer near zero.
-
-    Zero-gain branches (Goyal et al. 2017) were tried without batch statistics: their gains stayed at 0.02 after 4,600
-    steps and most of the heads died.
-    """
-    for module in network.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-    with torch.no_grad():
-        for name, parameter in network.named_parameters():
-            if name.endswith("bn2.weight"):
-                parameter.fill_(0.2)
-            if name == "final.weight":
-                parameter.mul_(0.05)
+def branched(build: Callable[[], nn.Module]) -> nn.Module:
+    """The network with the branches it is trained with; `merge_branches` makes it plain again."""
+    return with_branches(build())
 
 
-def start_as_copy(network: nn.Module) -> None:
-    """fastai's U-Net: the last block starts as identity, the last layer copies the picture's three channels."""
-    with torch.no_grad():
-        for key in ("layers.11.convpath.1.0", "layers.12.0"):
-            network.get_parameter(f"{key}.weight").mul_(0.02)
-            network.get_parameter(f"{key}.bias").zero_()
-        copy = network.get_parameter("layers.12.0.weight")
-        for channel in range(3):
-            copy[channel, copy.shape[1] - 3 + channel] = 1.0
+def _branched(build: Callable[[], nn.Module]) -> dict[str, Any]:
+    return {"build": partial(branched, build), "merge": merge_branches}
 
 
-def start_quietly(network: nn.Module) -> None:
-    """pix2pix with a residual: normal(0, 0.02) weights as in the paper; begins as a copy."""
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
-                module.weight.normal_(0, 0.02)
-        network.get_parameter("final.weight").mul_(0.1)
-        network.get_parameter("final.bias").zero_()
-
-
-def warm_tail(network: nn.Module, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The part of a neighbour's weights that fits this network by name and shape."""
-    own = network.state_dict()
-    return {key: value for key, value in state.items() if key in own and own[key].shape == value.shape}
-
-
-_EDSR: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232, "batch": 16, "learning_rate": 5e-4}
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
         Recipe(
             name="edsr-baseline-x2", model="edsr-baseline-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=quiet_residuals, **_EDSR,
+            initialise=quiet_residuals, learning_rate=5e-4, **_ENLARGE,
         ),
         Recipe(
             name="edsr-baseline-x3", model="edsr-baseline-x3", pairs=partial(enlarge_pairs, 3, 48),
-            warm_start="edsr-baseline-x2", **_EDSR,
+            warm_start="edsr-baseline-x2", learning_rate=5e-4, **_ENLARGE,
         ),
         Recipe(
             name="edsr-baseline-x4", model="edsr-baseline-x4", pairs=partial(enlarge_pairs, 4, 48),
-            warm_start="edsr-baseline-x2", **_EDSR,
+            warm_start="edsr-baseline-x2", learning_rate=5e-4, **_ENLARGE,
+        ),
+        Recipe(
+            name="ecbsr-x2", model="ecbsr-x2", pairs=partial(enlarge_pairs, 2, 48),
+            initialise=start_as_bicubic, learning_rate=6e-4, betas=(0.9, 0.999),
+            **_branched(partial(ECBSR, 2)), **_ENLARGE,
+        ),
+        Recipe(
+            name="ecbsr-x3", model="ecbsr-x3", pairs=partial(enlarge_pairs, 3, 48),
+            initialise=start_as_bicubic, warm_start="ecbsr-x2", learning_rate=6e-4, betas=(0.9, 0.999),
+            **_branched(partial(ECBSR, 3)), **_ENLARGE,
+        ),
+        Recipe(
+            name="ecbsr-x4", model="ecbsr-x4", pairs=partial(enlarge_pairs, 4, 48),
+            initialise=start_as_bicubic, warm_start="ecbsr-x2", learning_rate=6e-4, betas=(0.9, 0.999),
+            **_branched(partial(ECBSR, 4)), **_ENLARGE,
         ),
         Recipe(
             name="deblurgan-v2-resnet", model="deblurgan-v2-resnet", folder="train/general",

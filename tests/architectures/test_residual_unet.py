@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from restoration.architectures.residual_unet import ResidualUNet
-from restoration.training.recipes import quiet_residuals
+from restoration.training.starts import quiet_residuals
 
 
 def small() -> ResidualUNet:

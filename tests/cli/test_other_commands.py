@@ -100,6 +100,21 @@ def test_train_passes_everything_on(command, tmp_path, monkeypatch):
     }  # fmt: skip
 
 
+def test_train_begins_with_the_bundled_weights_of_another_model(command, tmp_path, monkeypatch):
+    from restoration.training import loop
+
+    seen = []
+    monkeypatch.setattr(loop, "train", lambda recipe, *args, **options: seen.append(recipe) or Path("w"))
+    command("train", "edsr-baseline-x4", "--data", tmp_path, "--minutes", 1, "--start", "edsr-baseline-x4")
+    command("train", "edsr-baseline-x4", "--data", tmp_path, "--minutes", 1)
+    assert [recipe.warm_start for recipe in seen] == ["edsr-baseline-x4", "edsr-baseline-x2"]
+    code, _, stderr = command(
+        "train", "edsr-baseline-x4", "--data", tmp_path, "--resume", "--start", "edsr-baseline-x4"
+    )
+    assert code == 2
+    assert "not allowed with" in stderr
+
+
 def test_train_without_a_seed_leaves_it_to_the_checkpoint():
     assert build_parser().parse_args(["train", "edsr-baseline-x2", "--data", "d"]).seed is None
 

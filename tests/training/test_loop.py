@@ -12,13 +12,26 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from restoration.architectures.edge_oriented import merge_branches, with_branches
 from restoration.errors import DataError, OptionError, WeightsError
+from restoration.registry import MODELS
 from restoration.training import losses
 from restoration.training.loop import rate
 from restoration.training.recipes import Recipe
 from restoration.training.session import StopSignal
 from restoration.weights import WeightStore
-from tests.training.tiny import DEBLURGAN, PIX2PIX, TINY, Clock, differences, make_photos, read, run, small_edsr
+from tests.training.tiny import (
+    DEBLURGAN,
+    PIX2PIX,
+    TINY,
+    Clock,
+    Sharpener,
+    differences,
+    make_photos,
+    read,
+    run,
+    small_edsr,
+)
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +167,34 @@ def test_a_stage_starts_from_the_run_before_it_or_from_the_bundled_weights(data:
     assert differences(load_file(tmp_path / "runs" / "first" / path.name), load_file(again)) == []
     with pytest.raises(WeightsError, match="missing"):
         run(stage, data, tmp_path / "elsewhere" / "second", steps=1, store=WeightStore(tmp_path))
+
+
+def test_a_training_begins_with_the_weights_that_fit_and_says_so(data: Path, tmp_path: Path) -> None:
+    whole = dataclasses.replace(TINY, build=None, warm_start="edsr-baseline-x2")
+    run(whole, data, tmp_path / "run", steps=1)
+    bundled = WeightStore().bundled_state(MODELS["edsr-baseline-x2"])
+    average = read(tmp_path / "run")["average"]
+    assert all((average[key] - bundled[key]).abs().max() < 0.01 for key in bundled)
+    assert (
+        json.loads((tmp_path / "run" / "run.json").read_text())["start"] == "the bundled edsr-baseline-x2 where it fits"
+    )
+
+
+def test_weights_of_which_nothing_fits_are_refused(data: Path, tmp_path: Path) -> None:
+    other = dataclasses.replace(TINY, build=Sharpener, warm_start="edsr-baseline-x2")
+    with pytest.raises(OptionError, match="Nothing in the weights of edsr-baseline-x2 fits"):
+        run(other, data, tmp_path / "run", steps=1)
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_a_network_with_branches_leaves_plain_weights(data: Path, tmp_path: Path) -> None:
+    recipe = dataclasses.replace(TINY, build=lambda: with_branches(small_edsr()), merge=merge_branches)
+    path = run(recipe, data, tmp_path / "run", steps=3)
+    state = load_file(path)
+    assert state.keys() == small_edsr().state_dict().keys()
+    average = read(tmp_path / "run")["average"]
+    assert average["head.0.squeeze"].abs().max() > 0
+    assert not torch.allclose(state["head.0.weight"].float(), average["head.0.weight"], atol=1e-3)
 
 
 def test_a_step_without_finite_gradients_is_left_out(data: Path, tmp_path: Path) -> None:

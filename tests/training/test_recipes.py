@@ -18,9 +18,9 @@ def test_every_recipe_makes_its_cards_network() -> None:
     for recipe in RECIPES.values():
         trained = (recipe.build or MODELS[recipe.model].build)()
         served = MODELS[recipe.model].build()
-        assert {k: v.shape for k, v in trained.state_dict().items()} == {
-            k: v.shape for k, v in served.state_dict().items()
-        }
+        state = trained.state_dict()
+        state = recipe.merge(trained, state) if recipe.merge else state
+        assert {k: v.shape for k, v in state.items()} == {k: v.shape for k, v in served.state_dict().items()}
         if recipe.initialise:
             recipe.initialise(trained)
 
@@ -44,6 +44,21 @@ def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
         settle(network, bool(recipe.settle))
         network.train(bool(recipe.settle))  # as the first step finds it
         assert (network(x) - x).abs().mean() < 0.05
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_light_enlarger_starts_close_to_bicubic(scale: int) -> None:
+    torch.manual_seed(0)
+    recipe = RECIPES[f"ecbsr-x{scale}"]
+    assert recipe.build
+    assert recipe.initialise
+    network, bicubic = recipe.build(), recipe.build()
+    recipe.initialise(network)
+    x = torch.rand(1, 3, 48, 48)
+    with torch.no_grad():
+        for parameter in bicubic.parameters():
+            parameter.zero_()
+        assert 0 < (network(x) - bicubic(x)).abs().mean() < 0.1
 
 
 def test_faces_of_any_square_size_are_trained_on_and_others_are_left_out(tmp_path: Path) -> None:

@@ -22,11 +22,11 @@ def trajectory(rng: Generator, steps: int = 192) -> tuple[Path, Weights]:
 
     A particle starts with a random velocity and is driven by Gaussian perturbations, an inertial pull to the
     start and rare impulsive shakes; the exposure keeps a random first part of the path, which a hand does
-    not follow evenly: it dwells (a smooth random speed, ours).
+    not follow evenly: it dwells (a smooth random speed, ours). How jagged the path is varies thirtyfold.
 
     Returns: positions x + iy, and how long the exposure stays at each; both (2 .. steps,).
     """
-    anxiety = 0.1 * rng.random()
+    anxiety = 0.6 * 30 ** -rng.random()  # 0.02 .. 0.6: from smooth strokes to scribbles
     centripetal, jerk = 0.7 * rng.random(), 0.2 * rng.random()
     noise = rng.standard_normal((steps, 2)) @ np.array([1, 1j])
     shakes = rng.random(steps)

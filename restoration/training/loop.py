@@ -25,6 +25,7 @@ from restoration.training import checkpoint
 from restoration.training.beginning import Beginning, check_numbers
 from restoration.training.checkpoint import Rival, Run
 from restoration.training.data import Pictures, Say, find_folder, load_pictures
+from restoration.training.optimisers import MuonAndAdam
 from restoration.training.processes import Processes, join
 from restoration.training.progress import Display
 from restoration.training.recipes import Recipe
@@ -125,8 +126,7 @@ def _build(recipe: Recipe, store: WeightStore, out: Path, device: torch.device, 
         critic = _placed(recipe.adversarial.critic(), device)
         highest = recipe.adversarial.learning_rate or recipe.learning_rate
         rival = Rival(critic, torch.optim.Adam(critic.parameters(), lr=highest, betas=recipe.adversarial.betas))
-    optimiser = torch.optim.Adam(_groups(recipe, network), lr=recipe.learning_rate, betas=recipe.betas)
-    return Run(network, checkpoint.start_average(network), optimiser, rival, notes=notes)
+    return Run(network, checkpoint.start_average(network), _optimiser(recipe, network), rival, notes=notes)
 
 
 def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) -> dict[str, str]:
@@ -151,6 +151,12 @@ def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) ->
     if recipe.pretrained and recipe.pretrained(network):
         return {"start": f"{start}, pretrained encoder", PRETRAINED: "yes"}
     return {"start": start}
+
+
+def _optimiser(recipe: Recipe, network: nn.Module) -> Any:
+    if recipe.optimiser == "muon":
+        return MuonAndAdam(network.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
+    return torch.optim.Adam(_groups(recipe, network), lr=recipe.learning_rate, betas=recipe.betas)
 
 
 def _groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:

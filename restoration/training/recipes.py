@@ -51,6 +51,7 @@ class Recipe:
     squares: the pairs are whole tiles: larger squares are reduced to `tile_minimum`, other shapes are left out.
     batch: pairs a step.
     learning_rate: Adam's, at its highest; warmed up over `warmup_steps`, cosine to `final_rate` of it.
+    optimiser: "muon" takes Muon for the wide kernels and Adam for the rest, "adam" Adam for all.
     betas: Adam's.
     clip: the largest gradient norm.
     frequency: weight of the frequency-domain L1 beside the pixels' L1; 0 = none.
@@ -80,6 +81,7 @@ class Recipe:
     tile_minimum: int
     batch: int
     learning_rate: float
+    optimiser: Literal["adam", "muon"] = "adam"
     betas: tuple[float, float] = (0.9, 0.99)
     warmup_steps: int = 200
     final_rate: float = 0.02
@@ -170,29 +172,29 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="edsr-baseline-x2", model="edsr-baseline-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=quiet_residuals, learning_rate=5e-4, **_ENLARGE,
+            initialise=quiet_residuals, optimiser="muon", learning_rate=1e-3, **_ENLARGE,
         ),
         Recipe(
             name="edsr-baseline-x3", model="edsr-baseline-x3", pairs=partial(enlarge_pairs, 3, 48),
-            warm_start="edsr-baseline-x2", learning_rate=5e-4, **_ENLARGE,
+            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_ENLARGE,
         ),
         Recipe(
             name="edsr-baseline-x4", model="edsr-baseline-x4", pairs=partial(enlarge_pairs, 4, 48),
-            warm_start="edsr-baseline-x2", learning_rate=5e-4, **_ENLARGE,
+            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_ENLARGE,
         ),
         Recipe(
             name="ecbsr-x2", model="ecbsr-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=start_as_bicubic, learning_rate=6e-4, betas=(0.9, 0.999),
+            initialise=start_as_bicubic, optimiser="muon", learning_rate=1e-3,
             **_branched(partial(ECBSR, 2)), **_ENLARGE,
         ),
         Recipe(
             name="ecbsr-x3", model="ecbsr-x3", pairs=partial(enlarge_pairs, 3, 48),
-            initialise=start_as_bicubic, warm_start="ecbsr-x2", learning_rate=6e-4, betas=(0.9, 0.999),
+            initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
             **_branched(partial(ECBSR, 3)), **_ENLARGE,
         ),
         Recipe(
             name="ecbsr-x4", model="ecbsr-x4", pairs=partial(enlarge_pairs, 4, 48),
-            initialise=start_as_bicubic, warm_start="ecbsr-x2", learning_rate=6e-4, betas=(0.9, 0.999),
+            initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
             **_branched(partial(ECBSR, 4)), **_ENLARGE,
         ),
         Recipe(

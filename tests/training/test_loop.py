@@ -22,6 +22,7 @@ from restoration.training.session import StopSignal
 from restoration.weights import WeightStore
 from tests.training.tiny import (
     DEBLURGAN,
+    MUON,
     PIX2PIX,
     TINY,
     Clock,
@@ -46,7 +47,7 @@ def no_vgg16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(losses, "fetch_vgg16", lambda: None)
 
 
-@pytest.mark.parametrize("recipe", [TINY, PIX2PIX, DEBLURGAN], ids=["l1", "pix2pix", "deblurgan"])
+@pytest.mark.parametrize("recipe", [TINY, MUON, PIX2PIX, DEBLURGAN], ids=["l1", "muon", "pix2pix", "deblurgan"])
 def test_twenty_steps_equal_ten_and_ten_more(recipe: Recipe, data: Path, tmp_path: Path) -> None:
     # the schedule belongs to 20 steps: the first ten are ten of those
     run(recipe, data, tmp_path / "whole", steps=20)
@@ -187,6 +188,12 @@ def test_weights_of_which_nothing_fits_are_refused(data: Path, tmp_path: Path) -
     assert not (tmp_path / "run" / "last.pt").exists()
 
 
+def test_a_checkpoint_of_another_optimiser_is_refused(data: Path, tmp_path: Path) -> None:
+    run(dataclasses.replace(MUON, optimiser="adam"), data, tmp_path / "run", steps=2)
+    with pytest.raises(DataError, match="another network, optimiser or stage"):
+        run(MUON, data, tmp_path / "run", steps=4, resume=True)
+
+
 def test_a_network_with_branches_leaves_plain_weights(data: Path, tmp_path: Path) -> None:
     recipe = dataclasses.replace(TINY, build=lambda: with_branches(small_edsr()), merge=merge_branches)
     path = run(recipe, data, tmp_path / "run", steps=3)
@@ -279,7 +286,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused(data: Path, tmp_path: Path) -
     with pytest.raises(DataError, match="belongs to another network"):
         run(other, data, tmp_path, steps=2, resume=True)
     run(dataclasses.replace(PIX2PIX, adversarial=None), data, tmp_path / "l1", steps=1)
-    with pytest.raises(DataError, match="belongs to another network or stage"):
+    with pytest.raises(DataError, match="belongs to another network, optimiser or stage"):
         run(PIX2PIX, data, tmp_path / "l1", steps=2, resume=True)
     (tmp_path / "last.pt").write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="cannot be read"):

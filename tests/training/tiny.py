@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from restoration.architectures.edge_oriented import with_branches
 from restoration.architectures.edsr import EDSR
 from restoration.training.critics import DoubleScaleCritic, PatchCritic
 from restoration.training.data import crop
@@ -53,8 +54,9 @@ class Sharpener(torch.nn.Module):
 
 TINY: Recipe = dataclasses.replace(
     RECIPES["edsr-baseline-x2"], folder="photos", pairs=partial(enlarge_pairs, 2, 12), tile_minimum=40, batch=4,
-    build=small_edsr, warmup_steps=4, initialise=None, learning_rate=2e-3,
+    build=small_edsr, warmup_steps=4, initialise=None, learning_rate=2e-3, optimiser="adam",
 )  # fmt: skip
+MUON = dataclasses.replace(TINY, build=lambda: with_branches(EDSR(2, blocks=1, width=16)), optimiser="muon")
 _SMALL: dict[str, Any] = {
     "folder": "photos", "pairs": soft_pairs, "tile_minimum": 40, "batch": 2, "warmup_steps": 4,
 }  # fmt: skip

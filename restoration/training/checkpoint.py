@@ -121,7 +121,9 @@ def restore(run: Run, state: dict[str, Any], path: Path) -> None:
             run.rival.critic.load_state_dict(state["critic"])
             run.rival.optimiser.load_state_dict(state["critic_optimiser"])
     except (RuntimeError, ValueError, KeyError) as error:
-        raise DataError(f"The checkpoint {path} belongs to another network, optimiser or stage than this recipe's.") from error
+        raise DataError(
+            f"The checkpoint {path} belongs to another network, optimiser or stage than this recipe's."
+        ) from error
     run.step, run.seconds = state["step"], state["seconds"]
     run.notes |= state.get("notes", {})
     torch.set_rng_state(state["torch_rng"].cpu())

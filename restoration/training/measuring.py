@@ -2,7 +2,8 @@
 
 Measuring takes half a second, a training step a third: so many blurred tiles are measured once, before the training,
 and every pair of the training borrows one tile's measurement for another tile that is blurred by the same kernel.
-Written to `kernels.npz` in the run folder. Knows nothing of losses.
+Written to `kernels.npz` in the run folder, and on the way to a part of it, from where an interrupted measuring goes on.
+Knows nothing of losses.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _MARGIN = KERNEL_SIDE // 2
 _LARGEST_TILE = 512
 _SPECTRUM = 64
 _AT_ONCE = 10
+_BETWEEN_SAVES = 300
 _WRONG, _NEUTRAL, _BENT = 0.05, 0.05, 0.15  # the pairs whose measurement is another's, nobody's, or a neighbour's
 
 
@@ -47,7 +49,7 @@ def measured_kernel(rng: Generator, tile: Picture) -> tuple[NDArray[np.float32],
 def measure_pairs(
     patch: int, pictures: Pictures, folder: Path, *, seed: int, workers: int, say: Say, count: int = 3000
 ) -> tuple[BlindPairs, BlindPairs]:
-    """Measures `count` kernels, or reads what an earlier part of the training measured.
+    """Measures `count` kernels, or what is missing of them, or reads what an earlier part of the training measured.
 
     Returns: the makers of pairs for training, and, from the last twentieth of the kernels, for validation.
 
@@ -57,7 +59,7 @@ def measure_pairs(
     path = folder / "kernels.npz"
     if not path.is_file():
         say(f"measuring {count} kernels first, once, about half a second of one core each")
-        _write(path, *_measure(pictures, seed=seed, workers=workers, count=count, say=say))
+        _measure(path, pictures, seed=seed, workers=workers, count=count, say=say)
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             known = np.concatenate((file["measured"], file["true"][:, None]), 1)
@@ -111,25 +113,41 @@ def kernel_loss(weight: float, network: nn.Module, context: Tensor) -> Tensor:
     return weight * (error.abs().sum((1, 2)).mean() + 2 * spectrum.mean())
 
 
-def _measure(
-    pictures: Pictures, *, seed: int, workers: int, count: int, say: Say
-) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
-    pairs = Pairs(pictures.train, measured_kernel, seed + 1_000_000)
-    measured, true = [], []
-    feed = batches(pairs, start=0, batch=_AT_ONCE, workers=workers)
-    for number, (first, second) in enumerate(islice(feed, -(-count // _AT_ONCE)), start=1):
-        measured.append(first.numpy().astype(np.float16))
-        true.append(second[:, 0].numpy().astype(np.float16))
-        if number % 30 == 0:
-            say(f"{number * _AT_ONCE} kernels measured")
-    return np.concatenate(measured)[:count], np.concatenate(true)[:count]
-
-
-def _write(path: Path, measured: NDArray[np.float16], true: NDArray[np.float16]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+def _measure(path: Path, pictures: Pictures, *, seed: int, workers: int, count: int, say: Say) -> None:
+    """Measures into a part file, and goes on with one of the same seed that an earlier call left."""
     part = path.with_suffix(".part.npz")
-    np.savez(part, measured=measured, true=true)
+    measured, true = _begun(part, seed)
+    pairs = Pairs(pictures.train, measured_kernel, seed + 1_000_000)
+    feed = batches(pairs, start=len(measured) // _AT_ONCE, batch=_AT_ONCE, workers=workers)
+    while len(measured) < count:
+        for first, second in islice(feed, -(-min(_BETWEEN_SAVES, count - len(measured)) // _AT_ONCE)):
+            measured = np.concatenate((measured, first.numpy().astype(np.float16)))
+            true = np.concatenate((true, second[:, 0].numpy().astype(np.float16)))
+        _write(part, measured[:count], true[:count], seed)
+        if len(measured) < count:
+            say(f"{len(measured)} kernels measured")
     os.replace(part, path)
+
+
+def _begun(part: Path, seed: int) -> tuple[NDArray[np.float16], NDArray[np.float16]]:
+    """What was measured before, (N, 2, RAW_SIDE, RAW_SIDE) and (N, RAW_SIDE, RAW_SIDE), N a multiple of 10."""
+    if part.is_file():
+        try:
+            with part.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+                if int(file["seed"]) == seed:
+                    whole = len(file["true"]) // _AT_ONCE * _AT_ONCE
+                    return file["measured"][:whole], file["true"][:whole]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise DataError(f"The measured kernels in {part} cannot be read: remove the file to begin anew.") from error
+    return np.zeros((0, 2, RAW_SIDE, RAW_SIDE), np.float16), np.zeros((0, RAW_SIDE, RAW_SIDE), np.float16)
+
+
+def _write(part: Path, measured: NDArray[np.float16], true: NDArray[np.float16], seed: int) -> None:
+    """Writes the part file, complete or not at all."""
+    part.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = part.with_suffix(".new.npz")
+    np.savez(unfinished, measured=measured, true=true, seed=seed)
+    os.replace(unfinished, part)
 
 
 def _framed(kernel: Kernel) -> NDArray[np.float32]:

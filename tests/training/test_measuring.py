@@ -115,6 +115,39 @@ def test_kernels_are_measured_once(tmp_path: Path) -> None:
     assert np.array_equal(first.known, second.known)
 
 
+def test_an_interrupted_measuring_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def prepare(folder: str, *, seed: int = 0, stop: int | None = None) -> BlindPairs:
+        def say(sentence: str) -> None:
+            if stop and sentence.startswith(str(stop)):
+                raise KeyboardInterrupt
+
+        pictures = Pictures([TILE[:90, :90]], [])
+        return measure_pairs(32, pictures, tmp_path / folder, seed=seed, workers=0, say=say, count=40)[0]
+
+    monkeypatch.setattr(measuring, "_BETWEEN_SAVES", 10)
+    monkeypatch.setattr(measuring, "measured_kernel", counted := _Counted())
+    whole = prepare("whole")
+    assert counted.calls == 40
+    with pytest.raises(KeyboardInterrupt):
+        prepare("parts", stop=20)
+    counted.calls = 0
+    assert np.array_equal(prepare("parts").known, whole.known)
+    assert counted.calls == 20
+    with pytest.raises(KeyboardInterrupt):
+        prepare("other", stop=20)
+    assert not np.array_equal(prepare("other", seed=1).known, whole.known)
+
+
+class _Counted:
+    """Stands in for `measured_kernel`: quick, random, counted."""
+
+    calls = 0
+
+    def __call__(self, rng: np.random.Generator, tile: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self.calls += 1
+        return rng.random((RAW_SIDE, RAW_SIDE, 2), np.float32), rng.random((RAW_SIDE, RAW_SIDE, 1), np.float32)
+
+
 def test_a_damaged_file_of_kernels_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "kernels.npz").write_bytes(b"PK\x03\x04 nonsense")
     with pytest.raises(DataError, match=r"cannot be read: remove the file"):

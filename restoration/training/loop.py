@@ -120,6 +120,8 @@ def _build(recipe: Recipe, store: WeightStore, out: Path, device: torch.device, 
     if recipe.initialise:
         recipe.initialise(network)
     notes = {} if resumed else _start(network, recipe, store, out)
+    if recipe.fixed:
+        network.get_submodule(recipe.fixed).requires_grad_(False)
     network = _placed(network, device)
     rival = None
     if recipe.adversarial:

@@ -47,9 +47,21 @@ def measured_kernel(rng: Generator, tile: Picture) -> tuple[NDArray[np.float32],
 
 
 def measure_pairs(
-    patch: int, pictures: Pictures, folder: Path, *, seed: int, workers: int, say: Say, count: int = 3000
+    patch: int,
+    pictures: Pictures,
+    folder: Path,
+    *,
+    seed: int,
+    workers: int,
+    say: Say,
+    count: int = 3000,
+    series: int = 1,
 ) -> tuple[BlindPairs, BlindPairs]:
     """Measures `count` kernels, or what is missing of them, or reads what an earlier part of the training measured.
+
+    Args:
+        patch: pixels a side of a pair.
+        series: another number gives other tiles and kernels, of the same seed.
 
     Returns: the makers of pairs for training, and, from the last twentieth of the kernels, for validation.
 
@@ -59,7 +71,7 @@ def measure_pairs(
     path = folder / "kernels.npz"
     if not path.is_file():
         say(f"measuring {count} kernels first, once, about half a second of one core each")
-        _measure(path, pictures, seed=seed, workers=workers, count=count, say=say)
+        _measure(path, pictures, seed=seed + 1_000_000 * series, workers=workers, count=count, say=say)
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             known = np.concatenate((file["measured"], file["true"][:, None]), 1)
@@ -117,7 +129,7 @@ def _measure(path: Path, pictures: Pictures, *, seed: int, workers: int, count: 
     """Measures into a part file, and goes on with one of the same seed that an earlier call left."""
     part = path.with_suffix(".part.npz")
     measured, true = _begun(part, seed)
-    pairs = Pairs(pictures.train, measured_kernel, seed + 1_000_000)
+    pairs = Pairs(pictures.train, measured_kernel, seed)
     feed = batches(pairs, start=len(measured) // _AT_ONCE, batch=_AT_ONCE, workers=workers)
     while len(measured) < count:
         for first, second in islice(feed, -(-min(_BETWEEN_SAVES, count - len(measured)) // _AT_ONCE)):

@@ -63,9 +63,11 @@ class Recipe:
     initialise: changes fresh weights in place.
     merge: the trained network and a state of it -> the state of the card's own, where they differ.
     pixel_loss, ssim: the error of pixels that is made small, and the weight of 1 - SSIM beside it; 0 = none.
+        With "none" the network is not asked for pictures and `auxiliary` alone is the loss.
     precision: "auto" computes in bf16 where the device has the arithmetic, "fp32" never does.
     adversarial: a stage with a critic; None = without.
     starts_from: the recipe of the stage before, whose weights this one starts from.
+    fixed: a part of the network that stays as the stage before left it; "" = none.
     engine: "fastai" trains with fastai's Learner and its one-cycle schedule, "torch" with our loop.
     pretrained: tries to load an encoder's pretrained weights in place and says whether it could; if so, fastai's
         Learner trains the rest alone for the first `frozen` part (0..1) of the training.
@@ -95,11 +97,12 @@ class Recipe:
     build: Callable[[], nn.Module] | None = None
     initialise: Callable[[nn.Module], None] | None = None
     merge: Callable[[nn.Module, dict[str, Tensor]], dict[str, Tensor]] | None = None
-    pixel_loss: Literal["l1", "charbonnier"] = "l1"
+    pixel_loss: Literal["l1", "charbonnier", "none"] = "l1"
     ssim: float = 0.0
     precision: Literal["auto", "fp32"] = "auto"
     adversarial: Adversarial | None = None
     starts_from: str | None = None
+    fixed: str = ""
     engine: Literal["torch", "fastai"] = "torch"
     pretrained: Callable[[nn.Module], bool] | None = None
     frozen: float = 0.2
@@ -206,6 +209,18 @@ RECIPES: dict[str, Recipe] = {
             name="blind-wiener-unet", model="blind-wiener-unet", folder="train/general",
             pairs=not_prepared, prepare=partial(measure_pairs, 160), tile_minimum=232, batch=6, learning_rate=4e-4,
             frequency=2.0, auxiliary=partial(kernel_loss, 0.02), initialise=quiet_residuals,
+        ),
+        Recipe(  # the next two better what the one above gave: each half alone, on kernels that the other has not seen
+            name="blind-wiener-unet-kernels", model="blind-wiener-unet", folder="train/general",
+            starts_from="blind-wiener-unet", pairs=not_prepared, prepare=partial(measure_pairs, 32, series=2),
+            tile_minimum=232, batch=32, learning_rate=1e-3, optimiser="muon", clip=0.3,
+            pixel_loss="none", auxiliary=partial(kernel_loss, 1.0),
+        ),
+        Recipe(
+            name="blind-wiener-unet-restorer", model="blind-wiener-unet", folder="train/general",
+            starts_from="blind-wiener-unet-kernels", fixed="refiner", pairs=not_prepared,
+            prepare=partial(measure_pairs, 160, series=3), tile_minimum=232, batch=6, learning_rate=5e-4,
+            optimiser="muon", frequency=2.0,
         ),
         Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",

@@ -49,8 +49,8 @@ def restoration_loss(recipe: Recipe, output: Tensor, sharp: Tensor) -> Tensor:
 
 def describe_losses(recipe: Recipe, notes: dict[str, str]) -> str:
     """The recipe's losses in words, with what stood in for what could not be had: for the birth certificate."""
-    pixels = "L1" if recipe.pixel_loss == "l1" else "Charbonnier"
-    words = [pixels]
+    pixels = {"l1": "L1", "charbonnier": "Charbonnier", "none": ""}[recipe.pixel_loss]
+    words = [pixels] if pixels else []
     words += [f"{recipe.frequency:g} frequency L1"] if recipe.frequency else []
     words += [f"{recipe.ssim:g} (1 - SSIM)"] if recipe.ssim else []
     words += [_name(recipe.auxiliary)] if recipe.auxiliary else []
@@ -110,9 +110,10 @@ class PixelStep:
         """See `Step`."""
         more = () if context is None else (context,)
         with torch.autocast(degraded.device.type, dtype=torch.bfloat16, enabled=self.bf16):
-            output = self.call(degraded, *more)
-            beside = self.recipe.auxiliary(run.network, *more) if self.recipe.auxiliary else 0
-        loss = restoration_loss(self.recipe, output.float(), sharp) + beside
+            output = self.call(degraded, *more) if self.recipe.pixel_loss != "none" else None
+            loss = self.recipe.auxiliary(run.network, *more) if self.recipe.auxiliary else torch.zeros(())
+        if output is not None:
+            loss = loss + restoration_loss(self.recipe, output.float(), sharp)
         descend(loss, run.network, run.optimiser, self.recipe.clip, self.processes)
         return {"loss": loss.detach()}
 

@@ -14,6 +14,7 @@ from skimage import data
 from restoration.architectures.blind_deconvolution import BlindDeconvolution
 from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE
 from restoration.errors import DataError
+from restoration.registry import MODELS
 from restoration.training import measuring
 from restoration.training.data import Pictures
 from restoration.training.loop import train
@@ -186,3 +187,33 @@ def test_the_recipe_trains_both_networks_and_resumes_exactly(
     first = run(tmp_path / "first", stop_after=1)
     for part in ("refiner.tail.weight", "restorer.unet.tail.weight"):
         assert not torch.equal(first[part], whole[part])
+
+
+@pytest.mark.parametrize(
+    ("name", "trained", "kept"),
+    [
+        ("blind-wiener-unet-kernels", "refiner.tail.weight", "restorer.unet."),
+        ("blind-wiener-unet-restorer", "restorer.unet.tail.weight", "refiner."),
+    ],
+)
+def test_the_later_stages_train_one_half_each(
+    name: str, trained: str, kept: str, photographs: Path, tmp_path: Path
+) -> None:
+    recipe = RECIPES[name]
+    assert recipe.starts_from in RECIPES
+    small = replace(recipe, prepare=partial(measure_pairs, 48, count=3), batch=2, warmup_steps=2)
+    before = WeightStore().bundled_state(MODELS[recipe.model])
+    train(small, photographs, tmp_path / name, store=WeightStore(), steps=3, device="cpu", workers=0)
+    after = torch.load(tmp_path / name / "last.pt", weights_only=True)["network"]
+    assert all(torch.equal(after[key], before[key]) for key in before if key.startswith(kept))
+    assert not torch.equal(after[trained], before[trained])
+
+
+def test_another_series_measures_other_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring, "measured_kernel", _Counted())
+    pictures = Pictures([TILE[:90, :90]], [])
+    first, second = (
+        measure_pairs(32, pictures, tmp_path / str(series), seed=0, workers=0, say=print, count=10, series=series)[0]
+        for series in (1, 2)
+    )
+    assert not np.array_equal(first.known, second.known)

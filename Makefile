@@ -5,7 +5,8 @@
 #   make test    the whole test suite                      make test ARGS="-k tiling"
 #   make check   lint, format, types and the fast tests
 #   make bench   speed and memory of each model on this machine, raced against reference implementations
-#   make bench-check   fails when speed (against those) or memory got worse than in the newest result
+#   make bench-check   fails when speed (against those) or memory got worse than in the newest result, or than the goals
+#   make load    64 visitors at once for three minutes; make load ARGS="--clients 8 --seconds 20"
 #   make clean   removes caches; `make distclean` also .venv
 
 VENV := .venv
@@ -14,7 +15,7 @@ CANDIDATES := python3.12 python3.11 python3.13 python3 python
 PIP_INSTALL := $(PYTHON) -m pip install --disable-pip-version-check
 ARGS ?=
 
-.PHONY: run test check bench bench-check clean distclean
+.PHONY: run test check bench bench-check load clean distclean
 .DELETE_ON_ERROR:
 
 run: $(VENV)/serving.stamp
@@ -30,11 +31,14 @@ check: $(VENV)/testing.stamp
 	$(PYTHON) -m basedpyright
 	$(PYTHON) -m pytest -m "not slow and not browser" $(ARGS)
 
-bench: $(VENV)/serving.stamp
+bench: $(VENV)/testing.stamp
 	$(PYTHON) -m restoration bench --peers $(ARGS)
 
-bench-check: $(VENV)/serving.stamp
+bench-check: $(VENV)/testing.stamp
 	$(PYTHON) -m restoration bench --check $(ARGS)
+
+load: $(VENV)/testing.stamp
+	$(PYTHON) -m tests.load $(ARGS)
 
 clean:
 	find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

@@ -2,7 +2,6 @@
 
 import spaces  # isort: skip
 
-import logging
 import os
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -12,8 +11,12 @@ from restoration.inference.engine import Engine
 from restoration.inference.environment import settings_from_environment
 from restoration.inference.reactions import classify_error, classify_zerogpu
 from restoration.inference.runner import Job
+from restoration.ui.desk import Desk
+from restoration.ui.logs import configure_logs
 from restoration.ui.page import build_page
 from restoration.ui.server import Address, serve
+from restoration.ui.settings import Serving, default_upload_folder
+from restoration.ui.uploads import upload_folder
 
 SHORTEST_CALL_SECONDS, LONGEST_CALL_SECONDS = 10, 110
 
@@ -37,12 +40,14 @@ def build_engine(environ: Mapping[str, str]) -> Engine:
 
 
 def main() -> None:
-    """Serves the page until the process is stopped."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    engine = build_engine(os.environ)
-    page = build_page(engine)
-    serve(page, engine, Address.from_environment(os.environ), warm_first=bool(os.environ.get("SPACES_ZERO_GPU")))
+    """Serves the page until the process is told to end."""
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(default_upload_folder()))
+    configure_logs(upload_folder())
+    serving = Serving.from_environment(os.environ)
+    engine, desk = build_engine(os.environ), Desk(serving.job_seconds)
+    zerogpu = bool(os.environ.get("SPACES_ZERO_GPU"))
+    address = Address.from_environment(os.environ)
+    serve(build_page(engine, desk), engine, address, desk=desk, serving=serving, warm_first=zerogpu)
 
 
 if __name__ == "__main__":

@@ -1,62 +1,46 @@
-"""The whole benchmark: every race, one dated JSON file, one plot, and the comparison with an older result."""
+"""The whole benchmark: memory, every race, every trial, one dated JSON file, one plot."""
 
 from __future__ import annotations
 
 import datetime
 import json
 import platform
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.races import Racer, check_peers, race, sizes_of
+from benchmarks import memory, races, trials
+from benchmarks.plan import Plan, full, left_out
+from benchmarks.races import OURS, Racer, check_peers
+from benchmarks.subjects import subjects
 from benchmarks.timing import roofline
-from restoration.card import ModelCard
 from restoration.errors import DataError
 from restoration.training.run_folder import environment
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SIZES = ((256, 256), (720, 1280), (3000, 4000))  # (height, width)
-CHECK_SIZES = SIZES[:2]
-_SLOWER, _LARGER, _LARGER_MEGABYTES = 0.8, 1.25, 40.0  # what `regressions` lets pass: noise
 
 Say = Callable[[str], None]
 
 
-def run(
-    cards: Sequence[ModelCard],
-    sizes: Sequence[tuple[int, int]] = SIZES,
-    *,
-    peers: bool = False,
-    backend: str = "auto",
-    memory: bool = True,
-    say: Say = print,
-) -> dict[str, Any]:
-    """Measures cards at sizes.
+def run(plan: Plan, *, backend: str = "auto", with_memory: bool = True, say: Say = print) -> dict[str, Any]:
+    """Measures what a plan holds.
 
     Args:
-        cards: of `benchmarks.subjects.subjects`.
-        sizes: (height, width) in pixels.
-        peers: race the reference implementations too, after comparing their results.
-        memory: measure memory as well, each in a process of its own.
+        with_memory: measure memory as well, each runner in a process of its own.
         say: is told of every row when it is done.
 
-    Returns: JSON values; `rows` holds one object a card and size.
+    Returns: JSON values. `rows` holds one object a card and size, `trials` one a name; `left_out` says what a full run
+        has and this one lacks, for whatever reason: only where it is empty was everything measured.
     """
+    began = time.perf_counter()
     roof = roofline()
     say("roofline: " + ", ".join(f"{speed:.0f} GF/s {precision}" for precision, speed in roof.items()))
-    differences = {card.name: check_peers(card) for card in cards} if peers else {}
-    rows = []
-    for card in cards:
-        racer = Racer(card, backend=backend, with_peers=peers)
-        for size in sizes_of(card, list(sizes)):
-            rows.append(race(racer, size, roof, memory=memory))
-            say(line(rows[-1]))
-            for name, note in rows[-1]["notes"].items():
-                say(f"    {name}: {note}")
-    return {
+    needed = memory.measure(plan.races, backend=backend) if with_memory else {}
+    differences, rows = _raced(plan, backend, roof, needed, say)
+    result: dict[str, Any] = {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "processor": environment(torch.device("cpu"), 1)["processor"],
         "threads": torch.get_num_threads(),
@@ -64,7 +48,29 @@ def run(
         "roofline_gigaflop_per_second": roof,
         "differences_from_peers": differences,
         "rows": rows,
+        "trials": trials.run(plan.trials, backend=backend, say=say),
     }
+    result["seconds"] = time.perf_counter() - began
+    return result | {"left_out": list(left_out(result, full(subjects())))}
+
+
+def _raced(
+    plan: Plan, backend: str, roof: dict[str, float], needed: dict[Any, memory.Known], say: Say
+) -> tuple[dict[str, dict[str, float]], list[dict[str, Any]]]:
+    """The differences of the peers by card, and the rows; a card's network is built once."""
+    differences, rows = {}, []
+    for name in dict.fromkeys(each.card.name for each in plan.races):
+        own = [each for each in plan.races if each.card.name == name]
+        peers = {peer for each in own for peer in each.peers}
+        differences[name] = check_peers(own[0].card, peers)
+        racer = Racer(own[0].card, backend=backend, peers=peers)
+        for each in own:
+            known = {runner: needed[key] for runner in (OURS, *each.peers) if (key := (*each.place, runner)) in needed}
+            rows.append(races.race(racer, each, roof, known))
+            say(line(rows[-1]))
+            for runner, note in rows[-1]["notes"].items():
+                say(f"    {runner}: {note}")
+    return differences, rows
 
 
 def line(row: dict[str, Any]) -> str:
@@ -78,13 +84,18 @@ def line(row: dict[str, Any]) -> str:
 
 
 def write(result: dict[str, Any], folder: Path = RESULTS) -> Path:
-    """Writes `speed-DATE.json` and `speed.png`; returns the path of the first."""
+    """Writes the result of a full run as `speed-DATE.json` with `speed.png`; returns the path of the first.
+
+    Any other becomes `partial-DATE.json`, which nothing reads: neither the README's table nor the check.
+    """
     from benchmarks.plot import draw
 
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"speed-{result['date']}.json"
+    kind = "partial" if lacking(result) else "speed"
+    path = folder / f"{kind}-{result['date']}.json"
     path.write_text(as_json(result) + "\n", encoding="utf-8")
-    draw(result).save(folder / "speed.png", "PNG", optimize=True)
+    if kind == "speed":
+        draw(result).save(folder / "speed.png", "PNG", optimize=True)
     return path
 
 
@@ -94,7 +105,7 @@ def as_json(result: dict[str, Any]) -> str:
 
 
 def newest(folder: Path = RESULTS) -> dict[str, Any] | None:
-    """The result with the latest date, or None.
+    """The result of a full run with the latest date, or None.
 
     Raises:
         DataError: it cannot be read.
@@ -108,49 +119,9 @@ def newest(folder: Path = RESULTS) -> dict[str, Any] | None:
         raise DataError(f"The result {paths[-1].name} cannot be read.") from error
 
 
-def regressions(result: dict[str, Any], before: dict[str, Any]) -> Iterator[str]:
-    """A sentence for every ratio to a peer that fell, and every memory peak that grew, beyond what is noise.
-
-    Seconds are not compared: another machine, or a busy one, has others.
-    """
-    old = {_place(row): row for row in before["rows"]}
-    for row in result["rows"]:
-        known = old.get(_place(row))
-        if known is None:
-            continue
-        name = f"{row['model']} at {row['width']}x{row['height']}"
-        for peer, told in known["peers"].items():
-            now = row["peers"].get(peer)
-            if now and now["ratio"] < _SLOWER * told["ratio"]:
-                yield f"{name} was {told['ratio']:.2f} times as fast as {peer} and is now {now['ratio']:.2f}."
-        memory, then = row["peak_megabytes"], known["peak_megabytes"]
-        if memory is not None and then is not None and memory > _LARGER * then + _LARGER_MEGABYTES:
-            yield f"{name} took {then:.0f} MB and now takes {memory:.0f}."
-
-
-def uncompared(result: dict[str, Any], before: dict[str, Any], models: Sequence[str] | None = None) -> Iterator[str]:
-    """A sentence for every known ratio, at the sizes measured now, that is not here to be compared; or one for all.
-
-    Args:
-        models: the only ones that were to be measured; None = all.
-    """
-    now = {_place(row): row["peers"] for row in result["rows"]}
-    old = {_place(row): row["peers"] for row in before["rows"]}
-    sizes = {place[1:] for place in now}
-    for place, peers in old.items():
-        missing = [peer for peer in peers if peer not in now.get(place, ())]
-        if missing and place[1:] in sizes and (models is None or place[0] in models):
-            name, width, height = place
-            yield f"{name} at {width}x{height} was raced against {' and '.join(missing)}, and is not now."
-    common = now.keys() & old.keys()
-    if not common:
-        yield f"Nothing was compared: the result of {before['date']} has none of these models at these sizes."
-    elif any(now[place] for place in common) and not any(now[place] and old[place] for place in common):
-        yield f"No ratio was compared: the result of {before['date']} was measured without peers."
-
-
-def _place(row: dict[str, Any]) -> tuple[str, int, int]:
-    return row["model"], row["width"], row["height"]
+def lacking(result: dict[str, Any]) -> list[str]:
+    """What a result lacks of a full run, as it was when it was measured; older files do not tell."""
+    return result.get("left_out", ["what a full run is, which this file does not tell"])
 
 
 def _openvino_version() -> dict[str, str]:

@@ -1,31 +1,74 @@
-"""The Markdown table of a benchmark result."""
+"""The Markdown tables of a benchmark result: models, and what was to be reached."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from benchmarks.goals import GOALS, Goal, measured
+
 OBSERVED = (
     "† from picture to picture, with measuring the picture's blur first, which the share of the roofline does not "
     "count as work; no reference implementation measures blur."
 )
+RANDOM = "* with random weights: there are none that may be bundled."
 NOT_YET = "Not measured yet: `make bench` does it."
+UNTOLD = "This result is older than the list of what a full run measures: `make bench` measures anew."
 
 
 def speed_table(result: dict[str, Any] | None) -> str:
-    """A row for each model and size: seconds, share of the roofline, peak memory, how much faster than each peer."""
+    """A row for each model and size: seconds, share of the roofline, peak memory, how much faster than each peer.
+
+    Then a row for each goal. A result that is not of a full run says so, and what it lacks, before anything else.
+    """
     if result is None:
         return NOT_YET
     peers = list(dict.fromkeys(name for row in result["rows"] for name in row["peers"]))
     head = ["model", "size", "seconds", "of roofline", "memory added", *(f"against {name}" for name in peers)]
-    lines = [f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
+    lines = [*_partial(result), f"| {' | '.join(head)} |", f"|---|---|{'---:|' * (len(head) - 2)}"]
     lines += [f"| {' | '.join(_cells(row, peers))} |" for row in result["rows"]]
     roof = ", ".join(f"{speed:.0f} {precision}" for precision, speed in result["roofline_gigaflop_per_second"].items())
     machine = f"{result['processor']}, {result['threads']} threads"
     lines += ["", f"Measured {result['date']} on {machine}; its roofline in GF/s: {roof}."]
-    observing = [row for row in result["rows"] if row.get("observe_seconds")]
-    if observing:
+    if any(row.get("observe_seconds") for row in result["rows"]):
         lines[-1] += f" {OBSERVED}"
-    return "\n".join(lines)
+    if any(row["weights"].startswith("random") for row in result["rows"]):
+        lines[-1] += f" {RANDOM}"
+    return "\n".join([*lines, *_goals(result)])
+
+
+def _partial(result: dict[str, Any]) -> list[str]:
+    if "left_out" not in result:
+        return [f"**Partial.** {UNTOLD}", ""]
+    if not result["left_out"]:
+        return []
+    return [f"**Partial.** Not measured: {'; '.join(result['left_out'])}.", ""]
+
+
+def _goals(result: dict[str, Any]) -> list[str]:
+    """Nothing for a result without trials: it is older than the goals, or was not to measure them."""
+    if not result.get("trials"):
+        return []
+    rows = [f"| {goal.work} | {_bound(goal)} | {_reached(goal, result)} |" for goal in GOALS]
+    return ["", "| work | to reach | measured |", "|---|---:|---:|", *rows]
+
+
+def _bound(goal: Goal) -> str:
+    return f"{'at least' if goal.at_least else 'at most'} {_value(goal, goal.bound)}"
+
+
+def _reached(goal: Goal, result: dict[str, Any]) -> str:
+    value = measured(goal, result)
+    if value is None:
+        return f"not measured{f': {goal.absent}' if goal.absent else ''}"
+    return f"{_value(goal, value)}{'' if goal.reached(value) else ' (missed)'}"
+
+
+def _value(goal: Goal, value: float) -> str:
+    if goal.value == "ratio":
+        return f"{value:.2f}x"
+    if goal.value == "roofline_share":
+        return f"{value:.0%}"
+    return f"{value:.0f} MB" if goal.value == "peak_megabytes" else f"{value:.2f} s"
 
 
 def _cells(row: dict[str, Any], peers: list[str]) -> list[str]:

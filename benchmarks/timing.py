@@ -11,24 +11,27 @@ from contextlib import suppress
 from pathlib import Path
 
 import torch
+from torch import _int_mm  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional as F
 
 from restoration.inference.device import cpu_has_bf16
 
-LONG_SECONDS = 20.0  # a call that lasts longer is measured once
-_MOST_ROUNDS, _ROUNDS_SECONDS = 7, 30.0
+LONG_SECONDS, LONG_ALONE_SECONDS = 20.0, 4.0  # a call that lasts longer is measured once
+_LEAST_ROUNDS, _MOST_ROUNDS, _ROUNDS_SECONDS = 2, 7, 15.0
 _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def interleaved(calls: Mapping[str, Callable[[], object]]) -> dict[str, float]:
     """The median seconds of each call; they take turns, so that a ratio compares neighbours in time.
 
-    Every call is made once before, uncounted, unless that lasts longer than `LONG_SECONDS`: then it is what counts.
+    Every call is made once before, uncounted, unless that lasts longer than `LONG_SECONDS` (or `LONG_ALONE_SECONDS`,
+    where there is no ratio): then it is what counts.
     """
     first = {name: seconds_of(call) for name, call in calls.items()}
-    short = {name: call for name, call in calls.items() if first[name] <= LONG_SECONDS}
+    longest = LONG_SECONDS if len(calls) > 1 else LONG_ALONE_SECONDS
+    short = {name: call for name, call in calls.items() if first[name] <= longest}
     total = sum(first[name] for name in short)
-    rounds = int(min(_MOST_ROUNDS, max(3, _ROUNDS_SECONDS // max(total, 1e-9))))
+    rounds = int(min(_MOST_ROUNDS, max(_LEAST_ROUNDS, _ROUNDS_SECONDS // max(total, 1e-9))))
     seen: dict[str, list[float]] = {name: [] for name in short}
     for _ in range(rounds if short else 0):
         for name, call in short.items():
@@ -44,26 +47,42 @@ def seconds_of(call: Callable[[], object]) -> float:
 
 
 def roofline(side: int = 256, channels: int = 64, rounds: int = 5) -> dict[str, float]:
-    """Gigaflop a second of this machine by precision ("fp32", and "bf16" where the CPU has it).
+    """Gigaflop (gigaoperations) a second of this machine by precision: "fp32", and what the CPU has of "bf16", "int8".
 
-    The better of a square matrix product and a 3x3 convolution whose maps fit the cache, both by torch.
+    The better of a square matrix product and, but for int8, a 3x3 convolution whose maps fit the cache, both by torch.
     """
     types = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if cpu_has_bf16() else {})
-    speeds: dict[str, float] = {}
-    for name, dtype in types.items():
-        square = torch.rand(8 * side, 8 * side).to(dtype)
-        maps = torch.rand(1, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
-        weight = torch.rand(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
-        products = {
-            2.0 * square.shape[0] ** 3: lambda square=square: square @ square,
-            18.0 * side**2 * channels**2: lambda maps=maps, weight=weight: F.conv2d(maps, weight, padding=1),
-        }
-        with torch.inference_mode():
-            for flop, call in products.items():
-                call()
-                seconds = min(seconds_of(call) for _ in range(rounds))  # the ceiling, not what is usual
-                speeds[name] = max(speeds.get(name, 0.0), flop / seconds / 1e9)
+    speeds = {name: _fastest(_products(dtype, side, channels), rounds) for name, dtype in types.items()}
+    if _cpu_has_int8():
+        whole = torch.randint(-128, 127, (8 * side, 8 * side), dtype=torch.int8)
+        speeds["int8"] = _fastest({2.0 * whole.shape[0] ** 3: lambda: _int_mm(whole, whole)}, rounds)
     return speeds
+
+
+def _products(dtype: torch.dtype, side: int, channels: int) -> dict[float, Callable[[], object]]:
+    """Calls by what they compute, in flop."""
+    square = torch.rand(8 * side, 8 * side).to(dtype)
+    maps = torch.rand(1, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
+    weight = torch.rand(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)
+    return {
+        2.0 * square.shape[0] ** 3: lambda: square @ square,
+        18.0 * side**2 * channels**2: lambda: F.conv2d(maps, weight, padding=1),
+    }
+
+
+def _fastest(products: Mapping[float, Callable[[], object]], rounds: int) -> float:
+    """Gigaflop a second: the ceiling, not what is usual."""
+    speed = 0.0
+    with torch.inference_mode():
+        for flop, call in products.items():
+            call()
+            speed = max(speed, flop / min(seconds_of(call) for _ in range(rounds)) / 1e9)
+    return speed
+
+
+def _cpu_has_int8() -> bool:
+    abilities = torch.cpu.get_capabilities()
+    return bool(abilities.get("avx512_vnni") or abilities.get("amx_int8"))
 
 
 def peak_memory(call: Callable[[], object]) -> float | None:
@@ -74,9 +93,9 @@ def peak_memory(call: Callable[[], object]) -> float | None:
     _trim()
     try:
         _CLEAR.write_text("5")
-        before = _resident("VmRSS")
+        before = resident_megabytes("VmRSS")
         call()
-        return max(0.0, _resident("VmHWM") - before)
+        return max(0.0, resident_megabytes("VmHWM") - before)
     except OSError:
         return None
 
@@ -97,5 +116,6 @@ def _trim() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def _resident(field: str) -> float:
+def resident_megabytes(field: str) -> float:
+    """A field of this process's status ("VmRSS", "VmHWM"); only Linux has one."""
     return next(float(line.split()[1]) / 1024 for line in _STATUS.read_text().splitlines() if line.startswith(field))

@@ -89,7 +89,7 @@ def reduce(scale: int, rng: np.random.Generator, picture: Picture) -> Picture:
 
 EXAMPLES = (
     Example(file="coffee-shaken.jpg", task="deblur", title="Coffee, shaken", photograph=COFFEE, spoil=shake),
-    Example(file="rocket-shaken.jpg", task="deblur", title="Rocket, shaken", photograph=ROCKET, spoil=shake, seed=9),
+    Example(file="rocket-shaken.jpg", task="deblur", title="Rocket, shaken", photograph=ROCKET, spoil=shake, seed=1),
     Example(
         file="cat-worn.jpg",
         task="enhance",

@@ -33,7 +33,7 @@ DEBLUR = Task(
     title="Deblur",
     endpoint="deblur",
     suffix="deblurred",
-    sentence="Sharpens a photo with light camera shake.",
+    sentence="Sharpens a photo blurred by camera shake.",
     default_model="blind-wiener-unet",
     baseline="the blurred input",
 )

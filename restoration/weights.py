@@ -22,10 +22,15 @@ BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / "weights"
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """Whether a card can be used now, and why not when it cannot (one sentence)."""
+    """Whether a card can be used now, and why not when it cannot.
+
+    reason: one sentence.
+    broken: it should be usable, but its files are missing or damaged: somebody has to mend that.
+    """
 
     available: bool
     reason: str = ""
+    broken: bool = False
 
 
 class WeightStore:
@@ -37,22 +42,39 @@ class WeightStore:
 
     def __init__(self, folder: Path = BUNDLED_FOLDER) -> None:
         self.folder = folder
+        self._hashes: dict[tuple[Path, int, int, int], str] = {}
 
     def certificate(self, card: ModelCard) -> dict[str, Any] | None:
-        """The birth certificate `<model>.json` (recipe, data, minutes, scores, licence, sha256), or None."""
+        """The birth certificate `<model>.json` (recipe, data, minutes, scores, licence, sha256), or None.
+
+        Raises:
+            WeightsError: the file is damaged.
+        """
         path = self.folder / f"{card.name}.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        try:
+            content = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        except (OSError, ValueError) as error:
+            raise WeightsError(f"The certificate {path.name} is damaged.") from error
+        if content is not None and not (isinstance(content, dict) and "sha256" in content):
+            raise WeightsError(f"The certificate {path.name} is damaged.")
+        return content
 
     def availability(self, card: ModelCard) -> Availability:
-        """Whether the card's bundled weights are here and beat their baseline on the held-out pictures."""
+        """Whether the card's bundled weights are here, undamaged, and beat their baseline on the held-out pictures."""
         bundled = card.bundled
         if bundled is None:
             return Availability(False, "Its weights are not bundled: they are too large or were not trained yet.")
-        if not (self.folder / bundled.filename).is_file():
-            return Availability(False, f"Its weights file {bundled.filename} is not here.")
-        certificate = self.certificate(card)
-        if certificate is None:
-            return Availability(False, f"Its weights file {bundled.filename} has no birth certificate.")
+        path = self.folder / bundled.filename
+        try:
+            certificate = self.certificate(card)
+            if not path.is_file():
+                broken = certificate is not None
+                return Availability(False, f"Its weights file {bundled.filename} is not here.", broken)
+            if certificate is None:
+                return Availability(False, f"Its weights file {bundled.filename} has no birth certificate.", True)
+            self._verify(path, certificate, card)
+        except WeightsError as error:
+            return Availability(False, str(error), True)
         scores = certificate.get("scores", [])
         if not scores or any(score["psnr"] <= score["baseline_psnr"] for score in scores):
             return Availability(False, "Its weights do not beat the baseline on the held-out pictures.")
@@ -62,8 +84,9 @@ class WeightStore:
         """The bundled state dict in fp32, after checking its hash against the birth certificate.
 
         Raises:
-            WeightsError: the file is missing, or is not the one the certificate names.
+            WeightsError: the file is missing, is not the one the certificate names, or holds no plain tensors.
         """
+        from safetensors import SafetensorError
         from safetensors.torch import load
 
         bundled = card.bundled
@@ -72,15 +95,24 @@ class WeightStore:
         path = self.folder / bundled.filename
         if not path.is_file():
             raise WeightsError(f"The weights file {path.name} is missing.")
-        content = path.read_bytes()
-        if content[:8] == b"version ":
-            raise WeightsError(
-                f"The weights file {path.name} is a Git LFS pointer: run 'git lfs pull' to get the weights."
-            )
+        content = _read(path)
         certificate = self.certificate(card)
         if certificate and hashlib.sha256(content).hexdigest() != certificate["sha256"]:
-            raise WeightsError(f"The weights file {path.name} is damaged: its hash is not the one in {card.name}.json.")
-        return {key: value.float() if value.is_floating_point() else value for key, value in load(content).items()}
+            raise _damaged(path, card)
+        try:
+            state = load(content)
+        except SafetensorError as error:
+            raise WeightsError(f"The weights file {path.name} is not a safetensors file of plain tensors.") from error
+        return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+    def _verify(self, path: Path, certificate: dict[str, Any], card: ModelCard) -> None:
+        """Raises WeightsError when a file is not the one its certificate names; a file is hashed once."""
+        stat = path.stat()
+        key = (path, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        if key not in self._hashes:
+            self._hashes[key] = hashlib.sha256(_read(path)).hexdigest()
+        if self._hashes[key] != certificate["sha256"]:
+            raise _damaged(path, card)
 
     def load(self, card: ModelCard) -> tuple[nn.Module, str]:
         """Builds the network with its bundled weights, in evaluation mode, fp32, on the CPU.
@@ -94,6 +126,21 @@ class WeightStore:
         load_strictly(network, self.bundled_state(card), card.name)
         bundled = card.bundled
         return network.eval(), bundled.name if bundled else ""
+
+
+def _read(path: Path) -> bytes:
+    """Raises WeightsError when the file cannot be read, or is a pointer to the weights instead of them."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"The weights file {path.name} cannot be read.") from error
+    if content[:8] == b"version ":
+        raise WeightsError(f"The weights file {path.name} is a Git LFS pointer: run 'git lfs pull' to get the weights.")
+    return content
+
+
+def _damaged(path: Path, card: ModelCard) -> WeightsError:
+    return WeightsError(f"The weights file {path.name} is damaged: its hash is not the one in {card.name}.json.")
 
 
 def read_published(path: Path, checkpoint: Checkpoint) -> dict[str, Tensor]:

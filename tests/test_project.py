@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -25,6 +26,7 @@ from restoration.tasks import TASKS
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
+QUANTIZING = ROOT / "restoration" / "evaluation" / "quantization.py"
 LEFT_OUT = {"runs", "build", "dist", "__pycache__"}
 PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([0-9][A-Za-z0-9.]*)$")
 # gradio's own interface is made of these, and scikit-image's of scipy
@@ -84,7 +86,8 @@ def test_every_imported_package_is_pinned() -> None:
     serving = {distribution(name) for name in pins("requirements.txt")} | THROUGH_OTHERS
     testing = serving | {distribution(name) for name in pins("requirements-dev.txt")}
     for path in files("*.py"):
-        allowed = testing if path.relative_to(ROOT).parts[0] == "tests" else serving
+        for_developers = path.relative_to(ROOT).parts[0] == "tests" or path == QUANTIZING
+        allowed = testing if for_developers else serving
         for module in imported(path) - set(sys.stdlib_module_names):
             owners = {distribution(owner) for owner in homes.get(module, ())}
             assert not owners or owners & allowed, f"{path.relative_to(ROOT)} imports {module}, which is not pinned"
@@ -95,7 +98,7 @@ def test_an_installation_brings_what_the_package_imports() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = [name for names in project["optional-dependencies"].values() for name in names]
     listed = {distribution(re.split(r"[<>=!~ ]", name)[0]) for name in project["dependencies"] + extras}
-    assert listed <= {distribution(name) for name in pins("requirements.txt")}
+    assert listed - {"nncf"} <= {distribution(name) for name in pins("requirements.txt")}
     homes = importlib.metadata.packages_distributions()
     for path in (path for path in files("*.py") if path.relative_to(ROOT).parts[0] == "restoration"):
         for module in imported(path) - set(sys.stdlib_module_names) - {"restoration", "benchmarks"}:
@@ -142,7 +145,7 @@ def test_the_readme_tells_the_limits_that_hold() -> None:
     from restoration.images.limits import Limits
 
     rows = re.findall(r"^\| [^|]+ \| ([\d,]+) \w+ \| `(RESTORATION_\w+)` \|$", README.read_text(), re.MULTILINE)
-    assert len(rows) == 4
+    assert len(rows) == 7
     for number, variable in rows:
         default = float(number.replace(",", ""))
         assert Limits.from_environment({variable: number.replace(",", "")}) == Limits(), variable
@@ -225,7 +228,19 @@ def test_the_networks_keep_to_their_sizes() -> None:
 def test_every_weights_file_has_a_certificate_and_the_other_way_round() -> None:
     named = {certificate["model"] for certificate in certificates()}
     assert {path.stem for path in (ROOT / "weights").glob("*.safetensors")} == named
-    assert {path.suffix for path in (ROOT / "weights").iterdir()} == {".json", ".md", ".safetensors"}
+    assert {path.suffix for path in (ROOT / "weights").iterdir()} - {".zip"} == {".json", ".md", ".safetensors"}
+
+
+def test_every_int8_graph_is_the_one_its_certificate_names_and_loses_next_to_nothing() -> None:
+    fast = {certificate["model"]: certificate for certificate in certificates() if "fast" in certificate}
+    assert {path.name for path in (ROOT / "weights").glob("*.zip")} == {f"{model}.int8.zip" for model in fast}
+    for model, certificate in fast.items():
+        facts = certificate["fast"]
+        assert facts["made_from"] == certificate["sha256"], f"run: python -m restoration quantize {model}"
+        assert facts["sha256"] == hashlib.sha256((ROOT / "weights" / f"{model}.int8.zip").read_bytes()).hexdigest()
+        assert facts["loss_db"] == max(score["loss_db"] for score in facts["scores"]) < 0.1
+        assert facts["speedup"] >= 1.2
+        assert [score["set"] for score in facts["scores"]] == [score["set"] for score in certificate["scores"]]
 
 
 # --- rules ---

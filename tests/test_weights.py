@@ -71,6 +71,51 @@ def test_missing_weights_are_not_offered_and_say_why(tmp_path: Path, store: Weig
     assert "birth certificate" in store.availability(CARD).reason
 
 
+def spoil(path: Path, how: str) -> None:
+    if how == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(b"version https://git-lfs.github.com/spec/v1" if how == "pointer" else b"anything")
+
+
+@pytest.mark.parametrize(
+    ("how", "ending", "sentence"),
+    [
+        ("missing", ".safetensors", "is not here"),
+        ("pointer", ".safetensors", "git lfs pull"),
+        ("damaged", ".safetensors", "is damaged"),
+        ("damaged", ".json", "certificate edsr-baseline-x2.json is damaged"),
+        ("missing", ".json", "birth certificate"),
+    ],
+)
+def test_a_model_whose_files_are_spoilt_is_broken_and_says_why(
+    store: WeightStore, how: str, ending: str, sentence: str
+) -> None:
+    assert store.availability(TINY).available
+    spoil(store.folder / f"{CARD.name}{ending}", how)
+    availability = store.availability(TINY)
+    assert (availability.available, availability.broken) == (False, True)
+    assert sentence in availability.reason
+
+
+def test_a_model_that_was_never_trained_is_not_broken(tmp_path: Path) -> None:
+    for name in ("edsr-baseline-x2", "edsr-x4"):
+        assert not WeightStore(tmp_path).availability(MODELS[name]).broken
+
+
+def test_a_pickle_called_safetensors_is_refused_even_with_the_right_hash(
+    store: WeightStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = store.folder / CARD.checkpoints[0].filename
+    path.write_bytes(pickle.dumps({"weight": Attack()}))
+    certificate = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest(), "scores": []}
+    (store.folder / f"{CARD.name}.json").write_text(json.dumps(certificate))
+    with pytest.raises(WeightsError, match="not a safetensors file"):
+        store.load(TINY)
+    assert not (tmp_path / "attacked").exists()
+
+
 @pytest.mark.parametrize("psnr", [28.0, 29.0])
 def test_a_model_that_does_not_beat_its_baseline_is_not_offered(store: WeightStore, psnr: float) -> None:
     path = store.folder / f"{CARD.name}.json"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from restoration.cli.engines import DEVICES, PATIENT_SECONDS, EngineMaker
 from restoration.errors import OptionError
+from restoration.inference.fast import PRECISIONS
 from restoration.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     parser.add_argument("--per-picture", action="store_true", help="also the scores of every picture")
     parser.add_argument("--sheet", type=Path, metavar="FILE", help="write a contact sheet (.png or .jpg) to look at")
+    parser.add_argument("--precision", choices=PRECISIONS, default="auto", help="as for the command restore")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute, default auto")
     parser.add_argument("--json", action="store_true", help="print a JSON list of scores")
     parser.set_defaults(run=run)
@@ -101,11 +103,11 @@ def _scores(args: argparse.Namespace, engine: Engine, on_pair: Callable[[Measure
     if not args.pairs:
         return evaluate(
             args.task, args.data, engine=engine, model=args.model, scale=args.scale, kernels=args.kernels,
-            limit=args.limit, on_pair=on_pair,
+            limit=args.limit, precision=args.precision, on_pair=on_pair,
         )  # fmt: skip
     return evaluate_pairs(
         *args.pairs, engine=engine, task=args.task or "deblur", model=args.model, scale=args.scale,
-        channels=args.channels, border=args.border, limit=args.limit, on_pair=on_pair,
+        channels=args.channels, border=args.border, limit=args.limit, precision=args.precision, on_pair=on_pair,
     )  # fmt: skip
 
 

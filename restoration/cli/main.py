@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from restoration.cli import bench, certify, data, evaluate, models, restore, tables, train
+from restoration.cli import bench, certify, data, evaluate, models, quantize, restore, tables, train
 from restoration.cli.engines import EngineMaker, default_engine
 from restoration.errors import OptionError, RestorationError
 
@@ -26,7 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.set_defaults(root=parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in (restore, models, evaluate, data, train, certify, bench, tables):
+    for module in (restore, models, evaluate, data, train, certify, quantize, bench, tables):
         module.add(commands)
     return parser
 

@@ -32,16 +32,19 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
 
 
 def rows_of_models() -> list[dict[str, Any]]:
-    """A row per card: name, family, title, sentence, task, scale, available, reason, parameters, set, gain_db.
+    """A row per card: name, family, title, sentence, task, scale, available, reason, parameters, set, gain_db, fast.
 
-    The last three are None where weights were not measured.
+    The three before the last are None where weights were not measured; the last is None where there is no fast
+    precision, else its "loss_db" (PSNR, against the usual one) and "speedup".
     """
+    from restoration.inference.fast import fast_facts
     from restoration.registry import MODELS
     from restoration.weights import WeightStore
 
     store, rows = WeightStore(), []
     for card in MODELS.values():
         state, certificate = store.availability(card), store.certificate(card) or {}
+        fast = fast_facts(card, store)
         first = (certificate.get("scores") or [None])[0]
         rows.append({
             "name": card.name,
@@ -55,9 +58,12 @@ def rows_of_models() -> list[dict[str, Any]]:
             "parameters": certificate.get("parameters"),
             "set": first["set"] if first else None,
             "gain_db": round(first["psnr"] - first["baseline_psnr"], 2) if first else None,
+            "fast": {key: fast[key] for key in ("loss_db", "speedup")} if fast else None,
         })  # fmt: skip
     return rows
 
 
 def _gain(row: dict[str, Any]) -> str:
-    return f"{row['gain_db']:+.2f} dB on {row['set']}, {row['parameters'] / 1e6:.2f} M parameters"
+    fast = row["fast"]
+    hurry = f", fast: {-fast['loss_db']:+.3f} dB, {fast['speedup']:.2f}x" if fast else ""
+    return f"{row['gain_db']:+.2f} dB on {row['set']}, {row['parameters'] / 1e6:.2f} M parameters{hurry}"

@@ -29,15 +29,20 @@ def find_sources(paths: Sequence[Path]) -> list[Source]:
     """Files as they are named; of a folder the pictures directly in it, in natural order; every file once."""
     sources: dict[Path, Source] = {}
     for path in paths:
-        if not path.is_dir():
-            found = [Source(path, "" if path.exists() else "There is no such file.")]
-        else:
-            inside = [entry for entry in path.iterdir() if entry.suffix.lower() in PICTURES and entry.is_file()]
-            ordered = sorted(inside, key=lambda entry: natural_key(entry.name))
-            found = [Source(entry) for entry in ordered] or [Source(path, "The folder holds no picture.")]
-        for source in found:
-            sources.setdefault(source.path.resolve(), source)
+        for source in _found(path):
+            sources.setdefault(_resolved(source.path), source)
     return list(sources.values())
+
+
+def _found(path: Path) -> list[Source]:
+    try:
+        if not path.is_dir():
+            return [Source(path, "" if path.exists() else "There is no such file.")]
+        inside = [entry for entry in path.iterdir() if entry.suffix.lower() in PICTURES and entry.is_file()]
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        return [Source(path, f"It cannot be opened ({getattr(error, 'strerror', None) or 'no name for a file'}).")]
+    ordered = sorted(inside, key=lambda entry: natural_key(entry.name))
+    return [Source(entry) for entry in ordered] or [Source(path, "The folder holds no picture.")]
 
 
 class Destination:
@@ -91,13 +96,13 @@ class Destination:
         except OSError as error:
             raise OptionError(f"{self.folder} cannot be written to: {error.strerror or error}.") from error
 
-    def write(self, document: ImageDocument, stem: str, quality: int) -> Path:
+    def write(self, document: ImageDocument, stem: str, quality: int | None) -> Path:
         """Writes a result completely or not at all, and returns its path.
 
         Args:
             document: what to write.
             stem: the name without its ending, for a folder.
-            quality: of JPEG and WebP, 1..100.
+            quality: of JPEG and WebP, 1..100; None as `write_image` takes it.
 
         Raises:
             ImageFileError: the file cannot be written.
@@ -122,4 +127,12 @@ class Destination:
 
 def _key(path: Path) -> str:
     """Equal for names that are one file on file systems that ignore case."""
-    return str(path.resolve()).casefold()
+    return str(_resolved(path)).casefold()
+
+
+def _resolved(path: Path) -> Path:
+    """Where a path leads; itself when it leads nowhere (links in a circle, a zero byte)."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path.absolute()

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from restoration.cli.engines import DEVICES, EngineMaker
 from restoration.errors import ImageFileError, OptionError, RestorationError, WeightsError
+from restoration.images.names import printable
+from restoration.inference.fast import PRECISIONS
 from restoration.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -39,9 +41,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument("--model", metavar="M", help="a model or a family of models (see the command models)")
     parser.add_argument("--scale", type=int, metavar="N", help="how many times larger, for enlarge")
     parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="0 (nothing) to 1 (all), default 1")
+    parser.add_argument(
+        "--precision", choices=PRECISIONS, default="auto",
+        help="auto: bf16 where verified; fast: int8 where the model has it and the CPU computes; default auto",
+    )  # fmt: skip
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute, default auto")
     parser.add_argument("--format", choices=_FORMATS, help="default: the ending of OUT, or same")
-    parser.add_argument("--quality", type=int, default=92, metavar="Q", help="of JPEG and WebP, 1 to 100, default 92")
+    parser.add_argument(
+        "--quality",
+        type=int,
+        metavar="Q",
+        help="of JPEG and WebP, 1 to 100; default 92, and for a JPEG no less than the input seems to have",
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list of reports")
     parser.set_defaults(run=run)
 
@@ -58,9 +69,11 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
     from restoration.cli.outputs import Destination, find_sources
     from restoration.pipelines.request import Request
 
-    if not 1 <= args.quality <= 100:
+    if args.quality is not None and not 1 <= args.quality <= 100:
         raise OptionError(f"The quality is 1 to 100, not {args.quality}.")
-    request = Request(task=args.task, model=args.model, scale=args.scale, strength=args.strength)
+    request = Request(
+        task=args.task, model=args.model, scale=args.scale, strength=args.strength, precision=args.precision
+    )
     sources = find_sources(args.inputs)
     destination = Destination(args.out, args.inputs, sources, args.format)
     engine = make_engine(args.device)
@@ -69,12 +82,12 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
     order = _Order(engine, request, destination, args.quality)
     rows = []
     for number, source in enumerate(sources, 1):
-        row = _attempt(order, source, f"{number}/{len(sources)} {source.path.name}")
+        row = _attempt(order, source, f"{number}/{len(sources)} {printable(source.path.name)}")
         rows.append(row)
         if not args.json:
             _tell(row)
     if args.json:
-        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        print(json.dumps(rows, indent=2))  # escaped: a name need not be text
     return int(any("error" in row for row in rows))
 
 
@@ -85,7 +98,7 @@ class _Order:
     engine: Engine
     request: Request
     destination: Destination
-    quality: int
+    quality: int | None
 
 
 def _attempt(order: _Order, source: Source, label: str) -> dict[str, Any]:
@@ -97,7 +110,7 @@ def _attempt(order: _Order, source: Source, label: str) -> dict[str, Any]:
     except WeightsError:
         raise  # not about this file: the others would fail the same way
     except RestorationError as error:
-        print(f"restoration: {source.path}: {error}", file=sys.stderr)
+        print(f"restoration: {printable(str(source.path))}: {error}", file=sys.stderr)
         return {"input_path": str(source.path), "error": str(error)}
 
 
@@ -143,6 +156,6 @@ def _watch(order: _Order, document: ImageDocument, label: str) -> Restoration:
 def _tell(row: dict[str, Any]) -> None:
     if "error" in row:
         return  # said on stderr
-    print(f"{row['input_path']} -> {row['output_path']} ({sum(row['seconds'].values()):.1f} s)")
+    print(f"{printable(row['input_path'])} -> {printable(row['output_path'])} ({sum(row['seconds'].values()):.1f} s)")
     for warning in row["warnings"]:
         print(f"  {warning}")

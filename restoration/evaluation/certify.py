@@ -21,6 +21,7 @@ from restoration.errors import DataError, WeightsError
 from restoration.evaluation.evaluate import Measured, measure, needed_kernels
 from restoration.evaluation.protocols import DESCRIPTIONS
 from restoration.evaluation.scores import Score
+from restoration.inference.fast import fast_facts, fast_filename
 from restoration.tasks import TASKS
 from restoration.weights import WeightStore
 
@@ -100,6 +101,9 @@ def certify(
     engine = make_engine(CandidateStore(run))
     scores = [score_row(card, one, data, engine=engine, on_pair=on_pair) for one in SETS[card.task]]
     certificate = birth_certificate(card, content, facts=facts, trained_on=trained_on, scores=scores)
+    fast = fast_facts(card, store)
+    if fast and fast["made_from"] == certificate["sha256"]:
+        certificate["fast"] = fast
     previous = previous_psnr(
         card, scores[0], sha256=certificate["sha256"], data=data, store=store, make_engine=make_engine
     )
@@ -160,18 +164,31 @@ def read_facts(run: Path) -> dict[str, Any]:
 
 
 def score_row(
-    card: ModelCard, name: str, data: Path, *, engine: Engine, on_pair: Callable[[Measured], None] | None = None
+    card: ModelCard,
+    name: str,
+    data: Path,
+    *,
+    engine: Engine,
+    every: int = 1,
+    precision: str = "auto",
+    on_pair: Callable[[Measured], None] | None = None,
 ) -> dict[str, Any]:
     """The card's scores on one evaluation set, as the certificate lists them.
+
+    Args:
+        every, precision: as for `measure`.
 
     Raises:
         DataError: the set cannot be used.
     """
     kernels = needed_kernels(card.task, data / _KERNELS)
-    score: Score = measure(card, data / "eval" / name, engine=engine, kernels=kernels, on_pair=on_pair)
+    score: Score = measure(
+        card, data / "eval" / name, engine=engine, kernels=kernels, every=every, precision=precision, on_pair=on_pair
+    )
     row = score.as_json()
     del row["model"]
-    return {"set": name, **row, "protocol": DESCRIPTIONS[card.task], "baseline": TASKS[card.task].baseline}
+    protocol = DESCRIPTIONS[card.task] + (f"; every {every}th pair" if every > 1 else "")
+    return {"set": name, **row, "protocol": protocol, "baseline": TASKS[card.task].baseline}
 
 
 def describe_data(data: Path, folder: str, pictures: int | None) -> dict[str, Any]:
@@ -225,10 +242,21 @@ def previous_psnr(
 
 
 def adopt(folder: Path, model: str, name: str, content: bytes, certificate: dict[str, Any]) -> None:
-    """Writes weights and certificate, each complete or not at all."""
+    """Writes weights and certificate, each complete or not at all; an int8 graph of other weights goes."""
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(certificate, indent=2, ensure_ascii=False) + "\n"
-    for path, data in ((folder / name, content), (folder / f"{model}.json", text.encode())):
-        part = path.with_name(path.name + ".part")
-        part.write_bytes(data)
-        os.replace(part, path)
+    write_whole(folder / name, content)
+    write_whole(folder / f"{model}.json", certificate_text(certificate))
+    if "fast" not in certificate:
+        (folder / fast_filename(model)).unlink(missing_ok=True)
+
+
+def certificate_text(certificate: dict[str, Any]) -> bytes:
+    """What `weights/<model>.json` holds."""
+    return (json.dumps(certificate, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes a file, complete or not at all."""
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(content)
+    os.replace(part, path)

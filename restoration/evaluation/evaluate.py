@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,6 +55,7 @@ def evaluate(
     scale: int | None = None,
     kernels: Path | None = None,
     limit: int | None = None,
+    precision: str = "auto",
     on_pair: OnPair | None = None,
 ) -> list[Score]:
     """One score per model, by the task's protocol.
@@ -66,6 +68,7 @@ def evaluate(
         scale: only models of this enlargement; None = all.
         kernels: the `.npz` of blur kernels; needed for deblur.
         limit: only the first N pictures.
+        precision: "auto", "fp32" or "fast".
         on_pair: is told of every restored pair.
 
     Raises:
@@ -75,7 +78,10 @@ def evaluate(
     """
     blurs = needed_kernels(task, kernels)
     cards = choose_cards(engine, task, model, scale)
-    return [measure(card, data, engine=engine, kernels=blurs, limit=limit, on_pair=on_pair) for card in cards]
+    return [
+        measure(card, data, engine=engine, kernels=blurs, limit=limit, precision=precision, on_pair=on_pair)
+        for card in cards
+    ]
 
 
 def evaluate_pairs(
@@ -89,6 +95,7 @@ def evaluate_pairs(
     channels: str | None = None,
     border: int | None = None,
     limit: int | None = None,
+    precision: str = "auto",
     on_pair: OnPair | None = None,
 ) -> list[Score]:
     """One score per model on pairs that are there already, as published for GOPRO and REDS.
@@ -97,7 +104,7 @@ def evaluate_pairs(
         degraded: the folder of inputs; for enlarge `scale` times smaller than the truths (None: the first pair says).
         sharp: the folder of truths, with the same names, in sub-folders too; endings may differ.
         engine: runs the models.
-        task, model, scale, on_pair: as for `evaluate`.
+        task, model, scale, precision, on_pair: as for `evaluate`.
         channels: "rgb" or "y"; None = y for enlarge, else rgb.
         border: pixels left out on every side; None = the scale for enlarge, else 0.
         limit: only the first N pairs.
@@ -116,7 +123,8 @@ def evaluate_pairs(
             border=(card.scale if enlarging else 0) if border is None else border,
         )
         pairs = folder_pairs(card, files)
-        scores.append(_measured(card, pairs, len(files), criterion=criterion, engine=engine, on_pair=on_pair))
+        restore = restorer(engine, card, precision)
+        scores.append(_measured(card, pairs, len(files), criterion=criterion, restore=restore, on_pair=on_pair))
     return scores
 
 
@@ -164,18 +172,24 @@ def measure(
     engine: Engine,
     kernels: Sequence[Kernel] = (),
     limit: int | None = None,
+    every: int = 1,
+    precision: str = "auto",
     on_pair: OnPair | None = None,
 ) -> Score:
     """The mean scores of one card on a folder; the pictures are read, degraded and restored one at a time.
+
+    Args:
+        every: 1 = all pairs; n = pair 1, n + 1, 2 n + 1 and so on.
 
     Raises:
         OptionError: the limit is below 1.
         DataError: the pictures cannot be used.
     """
     paths = _limited(protocols.list_pictures(data), limit)
-    pairs = protocol_pairs(card, paths, kernels)
-    total = len(paths) * max(1, len(kernels))
-    return _measured(card, pairs, total, criterion=protocol_criterion(card), engine=engine, on_pair=on_pair)
+    pairs = islice(protocol_pairs(card, paths, kernels), None, None, every)
+    total = -(-len(paths) * max(1, len(kernels)) // every)
+    restore = restorer(engine, card, precision)
+    return _measured(card, pairs, total, criterion=protocol_criterion(card), restore=restore, on_pair=on_pair)
 
 
 def protocol_criterion(card: ModelCard) -> Criterion:
@@ -196,10 +210,9 @@ def _measured(
     total: int,
     *,
     criterion: Criterion,
-    engine: Engine,
+    restore: Callable[[Picture], Picture],
     on_pair: OnPair | None,
 ) -> Score:
-    restore = restorer(engine, card)
     rows: list[PictureScore] = []
     for index, pair in enumerate(pairs):
         restored = restore(pair.degraded)
@@ -215,15 +228,17 @@ def _measured(
     return mean_score(card.name, card.task, card.scale, rows)
 
 
-def restorer(engine: Engine, card: ModelCard) -> Callable[[Picture], Picture]:
+def restorer(engine: Engine, card: ModelCard, precision: str = "auto") -> Callable[[Picture], Picture]:
     """Runs one card over uint8 (H, W, 3) pictures, at full strength."""
     if card.task == "faces":
-        return lambda picture: _through_square(engine, card, picture)
+        return lambda picture: _through_square(engine, card, picture, precision)
     return lambda picture: protocols.eight_bits(
-        engine.restore(ImageDocument(color=picture), card.name, task=card.task, scale=card.scale).image
+        engine.restore(
+            ImageDocument(color=picture), card.name, task=card.task, scale=card.scale, precision=precision
+        ).image
     )
 
 
-def _through_square(engine: Engine, card: ModelCard, picture: Picture) -> Picture:
-    result = engine.run_square((picture / 255).astype(np.float32), card)
+def _through_square(engine: Engine, card: ModelCard, picture: Picture, precision: str) -> Picture:
+    result = engine.run_square((picture / 255).astype(np.float32), card, precision)
     return np.clip(np.rint(np.asarray(result, np.float64) * 255), 0, 255).astype(np.uint8)

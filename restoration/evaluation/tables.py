@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from restoration.card import ModelCard
 from restoration.errors import DataError
+from restoration.inference.fast import fast_facts
 from restoration.registry import MODELS, Registry
 from restoration.weights import WeightStore
 
@@ -14,7 +15,8 @@ from restoration.weights import WeightStore
 def model_table(models: Registry = MODELS, store: WeightStore | None = None) -> str:
     """The Markdown table of every certified model, a row per evaluation set, from `weights/<model>.json`.
 
-    A last sentence names the cards that have no certified weights, or whose weights do not beat their baseline.
+    A paragraph tells what the fast precisions lose, a last sentence names the cards that have no certified weights, or
+    whose weights do not beat their baseline.
     """
     store = store or WeightStore()
     lines = [
@@ -23,6 +25,7 @@ def model_table(models: Registry = MODELS, store: WeightStore | None = None) -> 
     ]
     for card in models.values():
         lines += _rows(card, store)
+    lines += _fast_lines(models, store)
     absent = [f"`{card.name}`" for card in models.values() if not store.availability(card).available]
     if absent:
         lines += ["", f"Without weights to offer here: {', '.join(absent)}."]
@@ -41,6 +44,19 @@ def _rows(card: ModelCard, store: WeightStore) -> list[str]:
         gain = f"{score['psnr'] - score['baseline_psnr']:+.2f} dB"
         rows.append(f"| `{card.name}` | {card.task} | {size} | {score['set']} | {ours} | {before} | {gain} |")
     return rows
+
+
+def _fast_lines(models: Registry, store: WeightStore) -> list[str]:
+    """A paragraph about the fast precisions; nothing where there are none."""
+    found = [(card.name, facts) for card in models.values() if (facts := fast_facts(card, store))]
+    told = [
+        f"`{name}` {-row['loss_db']:+.3f} dB on {row['set']} and {facts['speedup']:.1f} times as fast"
+        for name, facts in found
+        for row in facts["scores"]
+        if row["loss_db"] == facts["loss_db"]
+    ]
+    about = "With `--precision fast` (int8 on the CPU, against the usual precision)"
+    return ["", f"{about}: {'; '.join(told)}."] if told else []
 
 
 def replace_block(text: str, marker: str, content: str) -> str:

@@ -16,14 +16,13 @@ from PIL import Image, ImageCms
 from restoration.images import matrix_profile
 from restoration.images.document import Samples
 
-LARGEST_PROFILE = 8_000_000  # bytes; printing profiles have 0.5 to 3 million
-
 DAMAGED = "The colour profile in the file is damaged and was ignored."
 OVERSIZED = "The colour profile in the file is far too large and was ignored."
 CMYK_UNMANAGED = "The colours were converted from CMYK to sRGB without a colour profile, so they may look different."
 LAB_CONVERTED = "The colours were converted from Lab to sRGB."
 
 _SPACES = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
+_BAND_ROWS = 256
 _SAME = 2  # levels of 255 by which a profile may differ from sRGB and still be called sRGB
 
 
@@ -95,15 +94,21 @@ def _unmanaged(picture: Image.Image, notes: tuple[str, ...]) -> Managed:
 
 
 def _array(picture: Image.Image) -> NDArray[np.uint8]:
-    array = np.array(picture)
-    return array[..., None] if array.ndim == 2 else array
+    """(height, width, 1 or 3), copied in bands: Pillow gives pixels out as bytes, all at once two more copies.
+
+    A band is cut by `resize`, since `crop` knows Pillow's own limit on pixels.
+    """
+    array = np.empty((picture.height, picture.width, len(picture.getbands())), np.uint8)
+    for top in range(0, picture.height, _BAND_ROWS):
+        rows = array[top : top + _BAND_ROWS]
+        box = (0, top, picture.width, top + len(rows))
+        rows[...] = np.asarray(picture.resize(rows.shape[1::-1], Image.Resampling.NEAREST, box)).reshape(rows.shape)
+    return array
 
 
 def _usable(icc: bytes | None, spaces: tuple[str, ...]) -> tuple[ImageCms.ImageCmsProfile | None, tuple[str, ...]]:
     if not icc:
         return None, ()
-    if len(icc) > LARGEST_PROFILE:
-        return None, (OVERSIZED,)
     try:
         profile = ImageCms.ImageCmsProfile(BytesIO(icc))
         if _space(profile) not in spaces:

@@ -16,12 +16,15 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from restoration.errors import ImageFileError
 from restoration.images.metadata import EXIF_ERRORS, exif_block
+from restoration.images.odd_tiff import divided
 
 REDUCED = "The picture has more than 8 bits per channel; it was read with 8."
 
 _PNG_COLOR_TYPES = (2, 4, 6)  # RGB, gray with alpha, RGB with alpha
 _PNG_GRAY_ALPHA = 4
 _RGB = 2  # TIFF's photometric interpretation
+_BOXES_END = 100_000  # bytes; the boxes of an AVIF stand at its beginning
+_HIGH_BIT_DEPTH = 0x40  # in the third byte of AV1's configuration
 _PREMULTIPLIED, _UNPREMULTIPLIED = 1, 2  # TIFF's extra samples
 
 
@@ -80,16 +83,25 @@ def is_deep(image: ImageFile.ImageFile, data: bytes) -> bool:
 
 
 def is_garbled(image: ImageFile.ImageFile) -> bool:
-    """A TIFF with more than 8 bits in separate planes, whose pixels both Pillow and OpenCV mix up."""
+    """A TIFF whose pixels Pillow mixes up or cannot read.
+
+    That is more than 8 bits or gray with alpha in separate planes, or packed big-endian 32-bit numbers.
+
+    (libtiff turns the bytes of packed numbers round, and Pillow turns them once more.)
+    """
     tags = _tags(image)
-    bits = tags.get(258, (8,))
-    return tags.get(284, 1) == 2 and len(bits) > 1 and max(bits) > 8
+    if tags.get(284, 1) == 2 and (max(tags.get(258, (8,))) > 8 or image.mode == "LA"):
+        return True
+    return image.mode in ("F", "I") and getattr(tags, "prefix", b"II") == b"MM" and tags.get(259, 1) != 1
 
 
-def hides_bits(image: ImageFile.ImageFile) -> bool:
+def hides_bits(image: ImageFile.ImageFile, data: bytes) -> bool:
     """Whether an 8-bit picture from Pillow had more bits in its file (10-bit HEIC, 16-bit CMYK TIFF, ...)."""
     if image.format == "HEIF":
         return int(image.info.get("bit_depth", 8)) > 8
+    if image.format == "AVIF":
+        at = data.find(b"av1C", 0, _BOXES_END)
+        return at > 0 and bool(data[at + 6] & _HIGH_BIT_DEPTH)
     bits = _tags(image).get(258, (8,))
     return image.mode in ("LA", "RGB", "RGBA", "CMYK", "LAB", "YCbCr") and max(bits) > 8
 
@@ -130,16 +142,8 @@ def _channels(image: ImageFile.ImageFile, data: bytes, samples: NDArray) -> tupl
         return color, alpha
     kind = next(iter(_tags(image).get(338, (_UNPREMULTIPLIED,))), _UNPREMULTIPLIED)
     if kind == _PREMULTIPLIED:
-        return _divided(color, alpha), alpha
+        return divided(color, alpha), alpha
     return color, alpha if kind == _UNPREMULTIPLIED else None
-
-
-def _divided(color: NDArray, alpha: NDArray) -> NDArray:
-    """Colours that were multiplied with alpha, as they were before; black where alpha is 0."""
-    peak = 65535.0 if color.dtype == np.uint16 else 1.0
-    scale = np.divide(peak, alpha, out=np.zeros(alpha.shape, np.float64), where=alpha > 0)
-    plain = color * scale[..., None]
-    return np.rint(np.minimum(plain, peak)).astype(np.uint16) if color.dtype == np.uint16 else plain.astype(np.float32)
 
 
 def _is_rgb(tags: Any) -> bool:

@@ -74,9 +74,15 @@ def wide_integers(values: NDArray, *, unsigned: bool) -> tuple[NDArray[np.uint16
 
     Values that fit in 0..65535 stay; others are stretched from the smallest (0) to the largest (65535).
     """
-    wide = values.astype(np.int32).view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int64)
-    low, high = int(wide.min()), int(wide.max())
+    return scaled_integers(
+        values.astype(np.int32).view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int64)
+    )
+
+
+def scaled_integers(values: NDArray[np.int64]) -> tuple[NDArray[np.uint16], str | None]:
+    """Whole numbers of any shape as uint16: as they are when they fit in 0..65535, else stretched, and a sentence."""
+    low, high = int(values.min()), int(values.max())
     if low >= 0 and high <= 65535:
-        return wide.astype(np.uint16), None
-    stretched = np.rint((wide - low) * (65535.0 / max(1, high - low))).astype(np.uint16)
+        return values.astype(np.uint16), None
+    stretched = np.rint((values - low) * (65535.0 / max(1, high - low))).astype(np.uint16)
     return stretched, f"The picture's whole numbers from {low:,} to {high:,} were scaled to 16 bits."

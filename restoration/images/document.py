@@ -23,6 +23,10 @@ class Origin:
     exif: EXIF block without orientation, thumbnail and GPS; None when there is none.
     dpi: (horizontal, vertical) pixels per inch, None when unknown.
     name: the file name without its ending, cleaned of path parts and control characters ("photo" when unknown).
+    quality: of a JPEG, how well it was encoded, 1 to 100, estimated; None for other formats.
+    lossless: of a WebP, that it was encoded without loss.
+    colorless: the file held three channels, all equal: a black-and-white photo stored in colour. The document has one
+        channel, so that nothing can tint it, and the result is written with three.
     notes: sentences about what reading changed ("Colours were converted from Display P3 to sRGB.").
     """
 
@@ -33,6 +37,9 @@ class Origin:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     name: str = "photo"
+    quality: int | None = None
+    lossless: bool = False
+    colorless: bool = False
     notes: tuple[str, ...] = ()
 
 

@@ -20,7 +20,7 @@ _STARTS = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
-_CANON_RAW = b"CR"  # at byte 8 of what is otherwise a TIFF
+_TIFF_LIKE_RAW = (b"CR", b"IIII", b"MMMM")  # Canon and Phase One, at byte 8 of what is otherwise a TIFF
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
@@ -37,10 +37,24 @@ _REFUSED = (
     (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000 picture"),
     (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (b"\x00\x00\x01\x00", "an icon"),
+    (b"icns", "an icon"),
+    (b"\x00\x00\x02\x00", "a cursor"),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"#?RADIANCE", "a Radiance picture"),
+    (b"#?RGBE", "a Radiance picture"),
+    (b"DDS ", "a DDS texture"),
+    (b"qoif", "a QOI picture"),
+    (b"gimp xcf", "a GIMP drawing"),
+    (b"AT&TFORM", "a DjVu document"),
     (b"\x76\x2f\x31\x01", "an OpenEXR picture"),
     (b"FUJIFILMCCD-RAW", "a camera raw file"),
     (b"IIRO", "a camera raw file"),
+    (b"IIRS", "a camera raw file"),
+    (b"MMOR", "a camera raw file"),
     (b"IIU\x00", "a camera raw file"),
+    (b"II\x1a\0\0\0HEAPCCDR", "a camera raw file"),
+    (b"FOVb", "a camera raw file"),
+    (b"\0MRM", "a camera raw file"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"\x1aE\xdf\xa3", "a video"),
@@ -64,10 +78,21 @@ def identify(data: bytes) -> str:
     return found
 
 
+def is_lossless_webp(data: bytes) -> bool:
+    """Whether the (first) picture of a WebP was encoded without loss; False for other formats."""
+    at = 12
+    while data[:4] == b"RIFF" and at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], "little")
+        if kind in (b"VP8 ", b"VP8L"):
+            return kind == b"VP8L"
+        at += 24 if kind == b"ANMF" else 8 + length + length % 2
+    return False
+
+
 def _readable(data: bytes) -> str | None:
     for start, format_name in _STARTS:
         if data.startswith(start):
-            return None if format_name == "TIFF" and data[8:10] == _CANON_RAW else format_name
+            return None if format_name == "TIFF" and _is_raw(data) else format_name
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WEBP"
     if data[:2] == b"BM" and int.from_bytes(data[14:18], "little") in _BMP_HEADER_SIZES:
@@ -92,12 +117,29 @@ def _describe(data: bytes) -> str:
             return title
     if data[4:8] == b"ftyp":
         return "a camera raw file" if data[8:11] == b"crx" else "a video"
-    if data[:2] in (b"II", b"MM") and data[8:10] == _CANON_RAW:
+    if data[:2] in (b"II", b"MM") and _is_raw(data):
         return "a camera raw file"
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if data[:4] == b"\1\0\0\0" and data[40:44] == b" EMF":
+        return "a Windows metafile"
+    if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3].isspace():
+        return "a PNM picture"
+    return _described_text(data[:4096])
+
+
+def _described_text(head: bytes) -> str:
+    """What files of text are, and those that may begin with something else."""
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):  # UTF-16
+        head = head.decode("utf-16", "replace").encode()
+    head = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if head.startswith((b"<svg", b"<?xml", b"<!doctype", b"<!--")) and b"<svg" in head:
         return "an SVG drawing"
-    return "text, not a picture" if _is_text(data[:4096]) else "not a picture of a kind known here"
+    if b"%pdf-" in head[:1024]:
+        return "a PDF document"
+    return "text, not a picture" if _is_text(head) else "not a picture of a kind known here"
+
+
+def _is_raw(tiff: bytes) -> bool:
+    return tiff[8:].startswith(_TIFF_LIKE_RAW)
 
 
 def _is_text(head: bytes) -> bool:

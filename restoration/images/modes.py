@@ -17,6 +17,7 @@ from restoration.errors import ImageFileError
 from restoration.images.depth import nominal_float, wide_integers
 
 DEEP_GRAY = ("I;16", "I;16L", "I;16B", "I;16N", "I", "F")
+_BAND_ROWS = 64  # compared at a time: a picture in colour shows in the first
 _WHITE_IS_ZERO = 0  # TIFF's photometric interpretation
 _UNSIGNED = 1  # TIFF's sample format
 
@@ -46,6 +47,12 @@ def separate(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]
     if mode not in ("L", "RGB", "LAB"):
         raise ImageFileError(f"Pictures with pixels of the kind {mode!r} are not read.")
     return image, _keyed_alpha(np.asarray(image), key, 255) if key is not None else None
+
+
+def is_colorless(color: NDArray) -> bool:
+    """Whether the three channels of (height, width, 3) are equal everywhere."""
+    bands = (color[top : top + _BAND_ROWS] for top in range(0, len(color), _BAND_ROWS))
+    return color.shape[2] == 3 and all(bool((band == band[..., :1]).all()) for band in bands)
 
 
 def deep_gray(image: Image.Image, tags: Mapping[int, Any]) -> tuple[NDArray, NDArray | None, int, tuple[str, ...]]:
@@ -86,6 +93,8 @@ def _first(value: Any) -> Any:
 
 def _from_palette(image: Image.Image) -> tuple[Image.Image, NDArray[np.uint8] | None]:
     """Palettes become RGB, or gray when every entry in use is gray."""
+    if image.palette is None:
+        raise ImageFileError("The picture is damaged: its palette is missing.")
     if image.mode == "PA" or image.has_transparency_data:
         color, alpha = separate(image.convert("RGBA"))
     else:

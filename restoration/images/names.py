@@ -35,6 +35,11 @@ def clean_name(name: str | None) -> str:
     return _shortened(text, LONGEST, LONGEST_BYTES) or UNKNOWN
 
 
+def printable(text: str) -> str:
+    """Any path or name as it may be shown in one line: what is no printable character becomes "?"."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def result_name(origin_name: str, suffix: str, scale: int = 1) -> str:
     """The name of a result, without ending: result_name("beach", "enlarged", 2) -> "beach-enlarged-2x".
 

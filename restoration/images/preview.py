@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +41,16 @@ def write_preview(
         the path written.
     """
     height, width = size or preview_size(document, longest)
-    factors = tuple(
-        max(1, int(old / new / _REDUCING_GAP)) for old, new in ((document.width, width), (document.height, height))
-    )
+    factors = _factors(document, (height, width))
     picture = _picture(document, *factors)
     if picture.size != (width, height):
         box = (0, 0, document.width / factors[0], document.height / factors[1])
         picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
     picture = picture.convert(_PLAIN.get(picture.mode, picture.mode))
-    options: dict[str, Any] = {"icc_profile": document.origin.icc} if document.origin.icc else {}
+    icc = (
+        None if document.origin.colorless else document.origin.icc
+    )  # a profile of colours does not fit its one channel
+    options: dict[str, Any] = {"icc_profile": icc} if icc else {}
     if document.alpha is None:
         options |= {"format": "JPEG", "quality": _JPEG_QUALITY, "subsampling": 0}
     else:
@@ -56,6 +58,29 @@ def write_preview(
     final = with_ending(Path(path), ".jpg" if document.alpha is None else ".png")
     with_temporary(final, lambda handle: picture.save(handle, **options))
     return final
+
+
+def reduced(document: ImageDocument, size: tuple[int, int]) -> ImageDocument:
+    """What a preview of that (height, width) is made from, so that a large document need not be kept for it.
+
+    Returns: 8 bits, shrunk by whole factors; the document itself where they are 1.
+    """
+    factors = _factors(document, size)
+    if factors == (1, 1):
+        return document
+    picture = _picture(document, *factors)
+    samples = np.asarray(picture.convert(_PLAIN.get(picture.mode, picture.mode)))
+    samples = samples.reshape(*samples.shape[:2], -1)
+    if document.alpha is None:
+        return replace(document, color=samples)
+    return replace(document, color=samples[..., :-1], alpha=samples[..., -1])
+
+
+def _factors(document: ImageDocument, size: tuple[int, int]) -> tuple[int, int]:
+    """How many pixels (across, down) are averaged to one first."""
+    height, width = size
+    across, down = document.width / width / _REDUCING_GAP, document.height / height / _REDUCING_GAP
+    return max(1, int(across)), max(1, int(down))
 
 
 def _picture(document: ImageDocument, across: int, down: int) -> Image.Image:

@@ -1,67 +1,27 @@
 """A file, whatever it holds, as an ImageDocument: upright, sRGB, in its own depth, alpha apart.
 
-The only file that opens pictures. Order: bytes counted, format decided by content, header read, limits checked,
-and only then decoded. Pillow's own limit on pixels (a global with a warning and an error) is not involved, because
-the format's class is called directly; GIF alone keeps it, for its later frames.
+`opening` opens it and checks the limits; here it is decoded.
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from restoration.errors import ImageFileError
-from restoration.images import color, deep, metadata, modes
+from restoration.images import color, deep, metadata, modes, odd_tiff
 from restoration.images.depth import nominal_float
 from restoration.images.document import ImageDocument, Origin
-from restoration.images.formats import identify
+from restoration.images.formats import is_lossless_webp
+from restoration.images.jpeg_quality import estimated_quality
 from restoration.images.limits import Limits
 from restoration.images.names import clean_name
-
-Source = str | PathLike[str] | bytes | BinaryIO
-
-# what decoders raise over a damaged file
-_DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, ArithmeticError, RuntimeError)
-_DAMAGE += (struct.error, zlib.error, AttributeError, Image.DecompressionBombError)
-_DAMAGED = "The picture is damaged or cut short and cannot be read."
-_RAW_TAG = 50706  # DNG version
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323
-
-
-class _Tiff(TiffImageFile):
-    """Pillow's TIFF reader without its check of the pixel count: ours came first."""
-
-    def load_prepare(self) -> None:
-        if self._im is None:
-            self.im = Image.core.new(self.mode, self._tile_size)
-        super().load_prepare()
-
-
-_OPENERS: dict[str, Callable[[BinaryIO, str], ImageFile.ImageFile]] = {
-    "JPEG": JpegImageFile,
-    "PNG": PngImageFile,
-    "WEBP": WebPImageFile,
-    "BMP": BmpImageFile,
-    "GIF": GifImageFile,
-    "AVIF": AvifImageFile,
-}
+from restoration.images.opening import DAMAGE, DAMAGED, Opened, Source, open_picture
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,11 +52,11 @@ def read_header(source: Source, *, limits: Limits = Limits()) -> Header:  # noqa
     Raises:
         ImageFileError: not a picture read here, damaged at its head, or over a limit.
     """
-    image, _ = _opened(_bytes_of(source, limits), limits)
-    height, width = image.height, image.width
-    if not isinstance(image, TiffImageFile | deep.FloatColorTiff) and _stored_orientation(image) >= 5:
+    opened = open_picture(source, limits)
+    height, width = opened.image.height, opened.image.width
+    if opened.orientation >= 5:
         height, width = width, height
-    return Header(format=image.format or "", height=height, width=width, frames=_frames(image))
+    return Header(format=opened.format, height=height, width=width, frames=opened.frames)
 
 
 def read_image(
@@ -118,37 +78,58 @@ def read_image(
     Raises:
         ImageFileError: not a picture read here, damaged, or over a limit; one sentence, without the path.
     """
-    data = _bytes_of(source, limits)
-    image, format_name = _opened(data, limits)
-    several = _frames(image) > 1
-    try:
-        if not isinstance(image, deep.FloatColorTiff):
-            image.load()
-    except _DAMAGE as error:
-        raise ImageFileError(_DAMAGED) from error
-    exif, exif_notes = _exif(image)
-    managed, alpha, bits, notes = _pixels(image, data)
+    opened = open_picture(source, limits)
+    _load(opened.image)
+    exif, exif_notes = _exif(opened.image)
+    managed, alpha, bits, notes = _pixels(opened)
     block, block_notes = _exif_block(exif, converted=bool(managed.notes) and managed.icc is None)
+    several = ("The file holds several pictures; the first was taken.",) if opened.frames > 1 else ()
+    colorless = modes.is_colorless(managed.color) and (managed.icc is None or not managed.notes)
     turn = metadata.orientation(exif)
-    first = ("The file holds several pictures; the first was taken.",) if several else ()
     origin = Origin(
-        format=format_name,
+        format=opened.format,
         bits=bits,
         gray=managed.color.shape[2] == 1,
+        colorless=colorless,
+        quality=_quality(opened.image),
+        lossless=is_lossless_webp(opened.data),
         icc=managed.icc,
         exif=block,
-        dpi=_turned(metadata.resolution(image.info), turn),
+        dpi=_turned(metadata.resolution(opened.image.info), turn),
         name=clean_name(name if name is not None else _name_of(source)),
-        notes=(*first, *notes, *managed.notes, *(exif_notes or block_notes)),
+        notes=(*several, *opened.notes, *notes, *managed.notes, *(exif_notes or block_notes)),
     )
+    del opened  # its picture is as large as the pixels, which may have to be turned
     upright = metadata.upright
     return ImageDocument(
-        color=upright(managed.color, turn), alpha=None if alpha is None else upright(alpha, turn), origin=origin
+        color=upright(managed.color[..., :1] if colorless else managed.color, turn),
+        alpha=None if alpha is None else upright(alpha, turn),
+        origin=origin,
     )
 
 
-def _pixels(image: ImageFile.ImageFile, data: bytes) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
+def _quality(image: ImageFile.ImageFile) -> int | None:
+    tables = getattr(image, "quantization", None)  # of JPEGs only
+    return estimated_quality(tables) if tables else None
+
+
+def _load(image: ImageFile.ImageFile) -> None:
+    """Decodes it, unless somebody else will. A HEIC may turn out to have another size than its header says."""
+    announced = image.size
+    try:
+        if not isinstance(image, deep.FloatColorTiff | odd_tiff.OddTiff):
+            image.load()
+    except DAMAGE as error:
+        raise ImageFileError(DAMAGED) from error
+    if image.size != announced:
+        raise ImageFileError(DAMAGED)
+
+
+def _pixels(opened: Opened) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
     """Colours in sRGB, alpha, bits per channel and notes of a loaded picture."""
+    image, data = opened.image, opened.data
+    if isinstance(image, odd_tiff.OddTiff):
+        return _odd_pixels(image, data)
     icc = image.info.get("icc_profile")
     notes: tuple[str, ...] = ()
     if deep.is_deep(image, data):
@@ -156,7 +137,7 @@ def _pixels(image: ImageFile.ImageFile, data: bytes) -> tuple[color.Managed, NDA
         if planes is not None:
             return _deep_pixels(*planes, icc)
         notes = (deep.REDUCED,)
-    elif deep.hides_bits(image):
+    elif deep.hides_bits(image, data):
         notes = (deep.REDUCED,)
     if image.mode in modes.DEEP_GRAY:
         values, alpha, bits, gray_notes = modes.deep_gray(image, getattr(image, "tag_v2", {}))
@@ -179,60 +160,17 @@ def _deep_pixels(
     return color.to_srgb_deep(values, icc), alpha, 32, (note,) if note else ()
 
 
-def _opened(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, str]:
-    """The picture's header, inside the limits, and its format."""
-    format_name = identify(data)
+def _odd_pixels(image: odd_tiff.OddTiff, data: bytes) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
     try:
-        image = _constructed(format_name, data)
-        tags: Any = getattr(image, "tag_v2", {})
-        tile = (tags.get(_TILE_HEIGHT, 1), tags.get(_TILE_WIDTH, 1))
-    except _DAMAGE as error:
-        raise ImageFileError(_DAMAGED) from error
-    if _RAW_TAG in tags:
-        raise ImageFileError("Camera raw files are not read; export the photograph as TIFF, PNG or JPEG first.")
-    if deep.is_garbled(image):
-        raise ImageFileError("TIFFs with more than 8 bits in separate planes are not read; save it interleaved.")
-    limits.check_input(image.height, image.width)
-    limits.check_input(*tile)  # a small TIFF may be cut into enormous tiles
-    return image, format_name
-
-
-def _constructed(format_name: str, data: bytes) -> ImageFile.ImageFile:
-    if format_name == "TIFF":
-        try:
-            return _Tiff(BytesIO(data), "")
-        except SyntaxError as error:
-            try:
-                return deep.FloatColorTiff(BytesIO(data), "")
-            except SyntaxError:
-                raise error from None
-    if format_name == "HEIF":
-        return _heif_opener()(BytesIO(data), "")
-    return _OPENERS[format_name](BytesIO(data), "")
-
-
-def _heif_opener() -> Callable[[BinaryIO, str], ImageFile.ImageFile]:
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError:
-        raise ImageFileError("HEIC pictures need the package pillow-heif, which is not installed here.") from None
-    return HeifImageFile
-
-
-def _bytes_of(source: Source, limits: Limits) -> bytes:
-    if isinstance(source, bytes | bytearray | memoryview):
-        limits.check_file(len(source))
-        return bytes(source)
-    if isinstance(source, str | PathLike):
-        path = Path(source)
-        try:
-            limits.check_file(path.stat().st_size)
-            return path.read_bytes()
-        except OSError as error:
-            raise ImageFileError(f"The file {path.name} cannot be opened ({error.strerror or 'unknown'}).") from error
-    data = source.read(int(limits.megabytes * 1e6) + 1)
-    limits.check_file(len(data))
-    return data
+        values, alpha, notes = odd_tiff.read(image, data)
+    except DAMAGE as error:
+        raise ImageFileError(DAMAGED) from error
+    icc = image.info.get("icc_profile")
+    if values.dtype == np.uint8:
+        picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        return color.to_srgb(picture, icc), alpha, 8, notes
+    managed, alpha, bits, depth_notes = _deep_pixels(values, alpha, icc)
+    return managed, alpha, bits, notes + depth_notes
 
 
 def _name_of(source: Source) -> str | None:
@@ -240,21 +178,6 @@ def _name_of(source: Source) -> str | None:
         return Path(source).name
     name = getattr(source, "name", None)
     return name if isinstance(name, str) else None
-
-
-def _frames(image: ImageFile.ImageFile) -> int:
-    try:
-        return int(getattr(image, "n_frames", 1))
-    except _DAMAGE as error:
-        raise ImageFileError(_DAMAGED) from error
-
-
-def _stored_orientation(image: ImageFile.ImageFile) -> int:
-    """The orientation named before the pixels; Pillow's own PNG reader would decode them to find a later one."""
-    try:
-        return metadata.orientation(Image.Image.getexif(image))
-    except metadata.EXIF_ERRORS:
-        return 1
 
 
 def _exif(image: ImageFile.ImageFile) -> tuple[Image.Exif, tuple[str, ...]]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -40,6 +41,7 @@ _SAME = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff", "AVIF": "
 _LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535}
 _EIGHT_BITS = ("jpeg", "webp", "avif")
 _PNG_LEVEL = 3  # of 9: half the time of the default for a few percent more bytes
+_QUALITY = 92  # when none is asked for, and the input was no better
 _FULL_COLOUR_QUALITY = 90  # from here on JPEG keeps colour at full resolution
 
 
@@ -88,7 +90,7 @@ def encoding_notes(document: ImageDocument, format: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def write_image(document: ImageDocument, path: str | Path, *, format: str = "same", quality: int = 92) -> Path:
+def write_image(document: ImageDocument, path: str | Path, *, format: str = "same", quality: int | None = None) -> Path:
     """Writes the document; whoever looks at the path sees the old file or the whole new one, never a part.
 
     Args:
@@ -96,7 +98,9 @@ def write_image(document: ImageDocument, path: str | Path, *, format: str = "sam
         path: where to. A picture's ending is replaced by the format's own (".jpg", ".png", ".webp", ".tif",
             ".avif"); any other text after a dot is part of the name.
         format: one of FORMATS.
-        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG keeps full colour resolution (4:4:4) from 90 on.
+        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG keeps full colour resolution (4:4:4) from 90 on. None takes
+            92, for a JPEG the quality that its input seems to have if that is higher, and for a WebP whose input had
+            no loss none either.
 
     Returns:
         the path written.
@@ -104,11 +108,11 @@ def write_image(document: ImageDocument, path: str | Path, *, format: str = "sam
     Raises:
         OptionError: an unknown format, a side too long for it, or a quality outside 1 to 100.
     """
-    if not isinstance(quality, int) or isinstance(quality, bool) or not 1 <= quality <= 100:
+    if quality is not None and (not isinstance(quality, int) or isinstance(quality, bool) or not 1 <= quality <= 100):
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r}.")
     target = output_format(document, format)
     final = with_ending(Path(path), _ENDINGS[target])
-    with_temporary(final, lambda handle: _encode(document, handle, target, quality))
+    with_temporary(final, lambda handle: _encode(_with_all_channels(document), handle, target, quality))
     return final
 
 
@@ -152,7 +156,14 @@ def _is_transparent(document: ImageDocument) -> bool:
     return document.alpha is not None and bool((document.alpha < document.peak).any())
 
 
-def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int) -> None:
+def _with_all_channels(document: ImageDocument) -> ImageDocument:
+    """A black-and-white photo that came in three channels goes out in three."""
+    if not document.origin.colorless or document.color.shape[2] == 3:
+        return document
+    return replace(document, color=np.repeat(document.color, 3, axis=2))
+
+
+def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int | None) -> None:
     origin = document.origin
     if target == "tiff":
         handle.write(encode_tiff(_interleaved_tiff(document), icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
@@ -164,12 +175,15 @@ def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int
         _picture(document, target).save(handle, format=target.upper(), **_options(document, target, quality))
 
 
-def _options(document: ImageDocument, target: str, quality: int) -> dict[str, Any]:
+def _options(document: ImageDocument, target: str, wanted: int | None) -> dict[str, Any]:
     origin = document.origin
     options: dict[str, Any] = {"icc_profile": origin.icc, "exif": origin.exif, "dpi": origin.dpi}
     options = {key: value for key, value in options.items() if value}
     if target == "png":
         return {**options, "compress_level": _PNG_LEVEL}
+    if target == "webp" and origin.lossless and wanted is None:
+        return {**options, "lossless": True, "exact": True}
+    quality = wanted or max(_QUALITY, (origin.quality or 0) if target == "jpeg" else 0)
     full_colour = quality >= _FULL_COLOUR_QUALITY
     if target == "jpeg":
         options["subsampling"] = 0 if full_colour else 2

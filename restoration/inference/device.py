@@ -5,8 +5,9 @@ The names "cpu" and "cuda" travel through the engine; only here do they become t
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol, cast
 
 import numpy as np
@@ -18,6 +19,7 @@ from restoration.card import ModelCard
 from restoration.errors import OptionError
 
 DEVICES = ("auto", "cpu", "cuda")
+_HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(preference: str = "auto") -> str:
@@ -44,11 +46,22 @@ def cpu_has_bf16() -> bool:
 
 
 def choose_precision(card: ModelCard, device: str) -> str:
-    """ "bf16" when the card's weights were verified in it and the device has the arithmetic, else "fp32"."""
+    """ "bf16" when the card's weights were verified in it and the device has the arithmetic, else "fp32".
+
+    A GPU that has tensor cores but no bf16 gets "fp16", which `CudaBackend` verifies; without it, that is fp32 too.
+    """
     if not card.half:
         return "fp32"
-    able = cpu_has_bf16() if device == "cpu" else torch.cuda.get_device_capability() >= (8, 0)
-    return "bf16" if able else "fp32"
+    if device == "cpu":
+        return "bf16" if cpu_has_bf16() else "fp32"
+    capability = torch.cuda.get_device_capability()
+    return "bf16" if capability >= (8, 0) else "fp16" if capability >= (7, 0) else "fp32"
+
+
+def free_gpu_bytes() -> float:
+    """The memory a job may still take on the GPU: what is free, and what torch holds without using it."""
+    free, _ = torch.cuda.mem_get_info()
+    return float(free + torch.cuda.memory_reserved() - torch.cuda.memory_allocated())
 
 
 def torch_device(name: str) -> torch.device:
@@ -76,7 +89,7 @@ def call_network(
     Args:
         network: on its device, as `place_network` leaves it.
         pixels: (height, width, 3) RGB in 0..1; as a tensor it is channels-last without a copy.
-        precision: "fp32", or "bf16" for autocast with the input and the answer in fp32.
+        precision: "fp32", or "bf16" or "fp16" for autocast with the input and the answer in fp32.
         context: what `observe_picture` gave, for a network that observes.
 
     Returns: (height * scale, width * scale, 3), not clamped. Tensors are moved before they are permuted, so that in
@@ -84,8 +97,14 @@ def call_network(
     """
     x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
     more = () if context is None else (torch.from_numpy(context).to(torch_device(device)),)
-    with _computing(device, precision):
+    with computing(device, precision):
         return network(x, *more)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def return_freed_memory() -> None:
+    """Gives freed memory back to the system where the C library can (glibc keeps some 200 MB after a large picture)."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 class Observer(Protocol):
@@ -113,7 +132,7 @@ def observe_picture(network: nn.Module, pixels: NDArray[np.float32], device: str
     x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
     looks = cast(Observer, network).observe(x)
     while True:
-        with _computing(device, "fp32"):
+        with computing(device, "fp32"):
             context = next(looks, None)
         if context is None:
             return
@@ -121,12 +140,12 @@ def observe_picture(network: nn.Module, pixels: NDArray[np.float32], device: str
 
 
 @contextmanager
-def _computing(device: str, precision: str) -> Iterator[None]:
-    """Inference mode, autocast for bf16; "fp32" on a GPU means fp32 and not TF32, so that tiles equal the whole."""
+def computing(device: str, precision: str) -> Iterator[None]:
+    """Inference mode, autocast for half precision; "fp32" on a GPU is not TF32, so that tiles equal the whole."""
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
-        if precision == "bf16":
-            stack.enter_context(torch.autocast(device, dtype=torch.bfloat16))
+        if precision in _HALF:
+            stack.enter_context(torch.autocast(device, dtype=_HALF[precision]))
         elif device == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
         yield

@@ -22,14 +22,15 @@ from numpy.typing import NDArray
 
 from restoration.card import ModelCard
 from restoration.errors import OptionError
-from restoration.images.document import ImageDocument, Samples, require_finite
+from restoration.images.document import ImageDocument, require_finite
 from restoration.images.limits import Limits
-from restoration.images.resizing import resize_alpha, resize_color
 from restoration.inference.backends.backend import choose_backend
 from restoration.inference.device import choose_device, choose_precision
+from restoration.inference.fast import INT8, check_precision, fast_facts
 from restoration.inference.networks import Networks
 from restoration.inference.reactions import Classify, classify_error
-from restoration.inference.report import Progress, Report, Restoration, Size
+from restoration.inference.report import Progress, Restoration
+from restoration.inference.results import base_of, finished, report_of
 from restoration.inference.run import Run
 from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side
 from restoration.inference.sizing import Costs, Place, grid_for, most_pixels, probe
@@ -77,15 +78,16 @@ class Engine:
     ) -> None:
         self.models = models
         self.store = store or WeightStore()
-        self.limits = limits or Limits()
         self.device = choose_device(device)
-        self._networks = Networks(self.store, backend=choose_backend(backend), cache=cache)
+        self.limits = (limits or Limits()).on(self.device)
+        self._backend = choose_backend(backend)
         self._costs = Costs(call_seconds)
         self._call_seconds = call_seconds
         self._classify = classify
         compute: Compute = self._compute
         self._compute_on_gpu = on_gpu(compute) if on_gpu is not None else compute
         self._scheduled = self.device == "cuda" and self._compute_on_gpu != compute
+        self._networks = Networks(self.store, backend=self._backend, cache=cache, scheduled=self._scheduled)
         self._turn = threading.Lock()  # not reentrant, and any thread may release it: generators wander between threads
 
     def available(self, task: str | None = None) -> tuple[ModelCard, ...]:
@@ -93,26 +95,35 @@ class Engine:
         cards = self.models.values() if task is None else self.models.of_task(task)
         return tuple(card for card in cards if self.store.availability(card).available)
 
-    def place(self, card: ModelCard) -> Place:
-        """The device and precision a job of this card begins with."""
-        return Place(self.device, choose_precision(card, self.device))
+    def has_fast(self, card: ModelCard) -> bool:
+        """Whether the fast precision is more than the usual one here: on the CPU, by OpenVINO, with an int8 graph."""
+        able = self.device == "cpu" and self._backend != "torch"
+        return able and fast_facts(card, self.store) is not None
 
-    def predict_seconds(self, card: ModelCard, height: int, width: int) -> float:
+    def place(self, card: ModelCard, precision: str = "auto") -> Place:
+        """The device and precision a job of this card begins with, by a wish of PRECISIONS (else OptionError)."""
+        wish = check_precision(precision)
+        if wish == "fast" and self.has_fast(card):
+            return Place(self.device, INT8)
+        return Place(self.device, "fp32" if wish == "fp32" else choose_precision(card, self.device))
+
+    def predict_seconds(self, card: ModelCard, height: int, width: int, precision: str = "auto") -> float:
         """How long a picture of that size (input pixels) will take; by guess until the card ran once. Runs nothing."""
-        place = self.place(card)
+        place = self.place(card, precision)
         rate = self._costs.seconds_per_megapixel(card, place)
         pixels = most_pixels(card, place, seconds_per_megapixel=rate, call_seconds=self._call_seconds)
         grid = grid_for(card, height, width)
         return sum(tile.context.pixels for tile in grid.fit(grid.whole, pixels)) / 1e6 * rate
 
     def warm(self, cards: Iterable[ModelCard]) -> None:
-        """Loads networks and measures them, so that the first visitor does not wait for that.
+        """Loads networks and measures them, in the usual and the fast precision, so that no visitor waits for that.
 
         With `on_gpu` they are only put on the GPU; do that before the page is launched, in the main thread.
         """
-        for card in cards:
+        cards = tuple(cards)
+        for card, precision in [(card, "auto") for card in cards] + [(card, "fast") for card in cards]:
             with self._turn:
-                self._measure(card, self.place(card))
+                self._measure(card, self.place(card, precision))
                 if self._scheduled:
                     self._networks.get(card, self.device)
 
@@ -124,25 +135,34 @@ class Engine:
         task: str,
         scale: int | None = None,
         strength: float = 1.0,
+        precision: str = "auto",
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Restoration:
         """Runs one model to the end; the arguments are those of `Registry.find` and `stream`, the errors too."""
         card = self.models.find(model, task=task, scale=scale)
-        return finish(self.stream(document, card, strength=strength, task=task), on_progress)
+        steps = self.stream(document, card, strength=strength, task=task, precision=precision)
+        return finish(steps, on_progress)
 
-    def run_square(self, square: NDArray[np.float32], card: ModelCard) -> NDArray[np.float32]:
+    def run_square(self, square: NDArray[np.float32], card: ModelCard, precision: str = "auto") -> NDArray[np.float32]:
         """One call of a fixed-size network.
 
         Args:
             square: (side, side, 3) RGB in 0..1, side = `card.size.fixed`.
+            precision: as for `stream`.
 
         Returns: (side, side, 3), clipped to 0..1.
         """
         document = ImageDocument(color=np.ascontiguousarray(square, dtype=np.float32))
-        return finish(self.stream(document, card)).image.color.astype(np.float32, copy=False)
+        return finish(self.stream(document, card, precision=precision)).image.color.astype(np.float32, copy=False)
 
     def stream(
-        self, document: ImageDocument, card: ModelCard, *, strength: float = 1.0, task: str | None = None
+        self,
+        document: ImageDocument,
+        card: ModelCard,
+        *,
+        strength: float = 1.0,
+        task: str | None = None,
+        precision: str = "auto",
     ) -> Steps:
         """Restores a document step by step.
 
@@ -154,13 +174,15 @@ class Engine:
             card: one of the engine's models.
             strength: 1 = the network's result, 0 = the input's own pixels (enlarge: its bicubic enlargement).
             task: for the report; the card's own when None.
+            precision: "auto", "fp32" or "fast"; without `has_fast` that is "auto", and the report says so.
 
         Raises:
-            RestorationError: the result would break a limit, the strength is out of range, the weights are missing,
+            RestorationError: the result would break a limit, an option is out of range, the weights are missing,
                 or the picture cannot be computed here.
             ValueError: the network takes another fixed size.
         """
         self._check(document, card, strength)
+        place = self.place(card, precision)
         if strength == 0:
             yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0)
             yield self._untouched(document, card, task or card.task)
@@ -168,7 +190,10 @@ class Engine:
         while not self._turn.acquire(timeout=_PATIENCE):
             yield Progress(done=0, total=1, stage="queue")
         try:
-            yield from self._steps(document, card, strength, task or card.task)
+            began = time.perf_counter()
+            base = base_of(document, card.scale) if strength < 1 else None
+            run = Run(document, card, place=place, strength=strength, base=base, wish=precision)
+            yield from self._steps(run, task or card.task, began)
         finally:
             self._turn.release()
 
@@ -181,11 +206,8 @@ class Engine:
         self.limits.check_output(document.height * card.scale, document.width * card.scale)
         require_finite(document)
 
-    def _steps(self, document: ImageDocument, card: ModelCard, strength: float, task: str) -> Steps:
-        began = time.perf_counter()
-        base = _base(document, card.scale) if strength < 1 else None
-        run = Run(document, card, place=self.place(card), strength=strength, base=base)
-        prepared = 0.0
+    def _steps(self, run: Run, task: str, began: float) -> Steps:
+        document, card, prepared = run.document, run.card, 0.0
         while run.tiles:
             try:
                 prepared += self._prepare(run)
@@ -195,9 +217,11 @@ class Engine:
                 run.recover(error, self._classify)
         seconds = {"prepare": prepared, "observe": run.observed_seconds} if card.observes else {"prepare": prepared}
         seconds["restore"] = time.perf_counter() - began - sum(seconds.values())
-        report = self._report(document, run.card, task, run.place)
-        report = replace(report, checkpoint=run.checkpoint, backend=run.backend, tiles=run.kept, seconds=seconds)
-        yield _finished(document, run.result, card, replace(report, warnings=report.warnings + tuple(run.warnings)))
+        report = replace(
+            report_of(document, card, task, Place(run.place.device, run.precision)),
+            checkpoint=run.checkpoint, backend=run.backend, tiles=run.kept, seconds=seconds,
+        )  # fmt: skip
+        yield finished(document, run.result, card, replace(report, warnings=report.warnings + tuple(run.warnings)))
 
     def _prepare(self, run: Run) -> float:
         """Measures and plans, unless the tiles that are left are planned already; returns the seconds it took."""
@@ -255,24 +279,8 @@ class Engine:
 
     def _untouched(self, document: ImageDocument, card: ModelCard, task: str) -> Restoration:
         """Strength 0: the input's own pixels, or its bicubic enlargement."""
-        report = self._report(document, card, task, self.place(card))
-        return _finished(document, _base(document, card.scale), card, report)
-
-    def _report(self, document: ImageDocument, card: ModelCard, task: str, place: Place) -> Report:
-        """What is known of a report without running anything."""
-        size = Size.of(document)
-        return Report(
-            task=task,
-            model=card.name,
-            checkpoint=card.bundled.name if card.bundled else "",
-            device=place.device,
-            precision=place.precision,
-            input=size,
-            output=replace(size, width=size.width * card.scale, height=size.height * card.scale),
-            tiles=0,
-            seconds={"restore": 0.0},
-            warnings=document.origin.notes,
-        )
+        report = report_of(document, card, task, self.place(card))
+        return finished(document, base_of(document, card.scale), card, report)
 
 
 def finish(
@@ -285,16 +293,3 @@ def finish(
         if on_progress:
             on_progress(step)
     raise RuntimeError("the stream ended without a result")
-
-
-def _base(document: ImageDocument, scale: int) -> Samples:
-    """What a network's result is mixed with: the input, or its bicubic enlargement."""
-    return document.color if scale == 1 else resize_color(document, (document.height * scale, document.width * scale))
-
-
-def _finished(document: ImageDocument, color: Samples, card: ModelCard, report: Report) -> Restoration:
-    """Puts the color beside the alpha, which is enlarged apart and never goes through a network."""
-    alpha = document.alpha
-    if alpha is not None and card.scale != 1:
-        alpha = resize_alpha(document, color.shape[:2])
-    return Restoration(image=replace(document, color=color, alpha=alpha), report=report)

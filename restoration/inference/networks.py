@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,19 @@ from torch import nn
 from restoration.card import ModelCard
 from restoration.inference.backends.backend import Backend, BackendFailed, Compile
 from restoration.inference.backends.torch_backend import TorchBackend
-from restoration.inference.device import neutral_context, observe_picture, place_network
+from restoration.inference.device import (
+    choose_precision,
+    neutral_context,
+    observe_picture,
+    place_network,
+    return_freed_memory,
+)
+from restoration.inference.fast import INT8, read_fast
 from restoration.inference.folding import fold_norms
 from restoration.inference.runner import Ready
 from restoration.weights import WeightStore
 
+LARGE_PIXELS = 4_000_000  # computed for one picture: they leave much behind
 _LOG = logging.getLogger(__name__)
 
 
@@ -34,14 +43,25 @@ class Loaded:
         checkpoint: the name of its weights.
         device: "cpu" or "cuda".
         compile: makes the faster backend for a precision at its first use; None leaves torch alone.
+        usual: the precision instead of int8, where that cannot be.
     """
 
-    def __init__(self, network: nn.Module, checkpoint: str, device: str, compile: Compile | None = None) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        checkpoint: str,
+        device: str,
+        compile: Compile | None = None,
+        *,
+        usual: str = "fp32",
+    ) -> None:
         self.network, self.checkpoint, self.device = network, checkpoint, device
         self.notes: tuple[str, ...] = ()
-        self._compile = compile
-        self._backends: dict[str, Backend] = {}
+        self._compile, self._usual = compile, usual
+        self._backends: dict[str, Backend | None] = {}  # None: only torch can run it
+        self._refused = ""  # why there is no int8
         self._lock = threading.Lock()
+        self._pixels = 0  # since the last release
 
     def __call__(
         self, pixels: NDArray[np.float32], precision: str, context: NDArray[np.float32] | None = None
@@ -52,12 +72,13 @@ class Loaded:
             context: what the last of `observe` was, for a network that observes.
         """
         with self._lock:
-            backend = self._choose(precision, min(pixels.shape[:2]))
-            try:
-                return backend(pixels, context)
-            except BackendFailed as failure:
-                self._give_up(failure)
-            return self._torch(precision)(pixels, context)
+            self._count(pixels.size // pixels.shape[2])
+            while True:
+                backend, used = self._choose(precision, min(pixels.shape[:2]))
+                try:
+                    return backend(pixels, context)
+                except BackendFailed as failure:
+                    self._give_up(failure, used)
 
     def observe(self, pixels: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
         """Lets the network look at a picture, (height, width, 3) in 0..1: better and better contexts."""
@@ -76,34 +97,58 @@ class Loaded:
     def backend(self, precision: str, side: int) -> str:
         """The name of what runs pictures whose shorter side has so many pixels."""
         with self._lock:
-            return self._choose(precision, side).name
+            return self._choose(precision, side)[0].name
 
     def ready(self, precision: str, side: int, began: float) -> Ready:
         """What a worker says of this network; `began` is by `time.perf_counter`."""
-        backend = self.backend(precision, side)
-        return Ready(self.checkpoint, time.perf_counter() - began, backend, self.notes)
+        with self._lock:
+            backend, used = self._choose(precision, side)
+            notes = (self._refused,) if precision == INT8 and self._refused and not self.notes else self.notes
+        return Ready(self.checkpoint, time.perf_counter() - began, backend.name, notes, used)
 
     def release(self) -> None:
         """Gives back the memory that only the last picture needed."""
         with self._lock:
-            for backend in self._backends.values():
+            for backend in filter(None, self._backends.values()):
                 backend.release()
+            if self._pixels > LARGE_PIXELS:
+                return_freed_memory()
+            self._pixels = 0
 
-    def _choose(self, precision: str, side: int) -> Backend:
+    def _count(self, pixels: int) -> None:
+        """Keeps what tiles leave behind from growing with the picture."""
+        before, self._pixels = self._pixels, self._pixels + pixels
+        if self._pixels // LARGE_PIXELS > before // LARGE_PIXELS:
+            return_freed_memory()
+
+    def _choose(self, precision: str, side: int) -> tuple[Backend, str]:
+        """What runs pictures of that shorter side, and in which precision: torch has no int8."""
+        if precision == INT8 and (self._refused or not self._compiled(INT8)):
+            precision = self._usual
+        fast = self._compiled(precision)
+        if fast is not None and side >= fast.smallest:
+            return fast, precision
+        precision = {INT8: self._usual, "fp16": "fp32"}.get(precision, precision)  # fp16 was not verified without
+        return TorchBackend(self.network, self.device, precision), precision
+
+    def _compiled(self, precision: str) -> Backend | None:
+        """The faster backend; None where there is none (any more)."""
         if self._compile is not None and precision not in self._backends:
             try:
-                self._backends[precision] = self._compile(precision) or self._torch(precision)
+                self._backends[precision] = self._compile(precision)
+                return_freed_memory()  # what converting left behind
             except BackendFailed as failure:
-                self._give_up(failure)
-        fast = self._backends.get(precision)
-        return fast if fast is not None and side >= fast.smallest else self._torch(precision)
+                self._give_up(failure, precision)
+        return self._backends.get(precision)
 
-    def _torch(self, precision: str) -> Backend:
-        return TorchBackend(self.network, self.device, precision)
-
-    def _give_up(self, failure: BackendFailed) -> None:
-        """Torch from now on; the reason is told once."""
-        _LOG.warning("%s: torch is used instead", failure, exc_info=failure.__cause__)
+    def _give_up(self, failure: BackendFailed, precision: str) -> None:
+        """Torch from now on, or after int8 the usual precision; the reason is told once."""
+        instead = self._usual if precision == INT8 else "torch"
+        _LOG.warning("%s: %s is used instead", failure, instead, exc_info=failure.__cause__)
+        if precision == INT8:
+            self._refused = f"{failure}: {instead} was used."
+            self._backends.pop(INT8, None)
+            return
         self.notes = (f"{failure}: this was computed by torch, more slowly.",)
         self._compile, self._backends = None, {}
 
@@ -113,12 +158,15 @@ class Networks:
 
     Args:
         store: where weights come from.
-        backend: "torch", or "auto" or "openvino" for the faster one on the CPU, where it agrees.
+        backend: "torch", or "auto" or "openvino" for the faster one where it agrees.
         cache: the folder for converted networks; None keeps none.
+        scheduled: the GPU is lent to a worker for one job, too short a time to compare results first: it runs torch.
     """
 
-    def __init__(self, store: WeightStore, *, backend: str = "torch", cache: Path | None = None) -> None:
-        self._store, self._backend, self._cache = store, backend, cache
+    def __init__(
+        self, store: WeightStore, *, backend: str = "torch", cache: Path | None = None, scheduled: bool = False
+    ) -> None:
+        self._store, self._backend, self._cache, self._scheduled = store, backend, cache, scheduled
         self._loaded: dict[tuple[str, str], Loaded] = {}
         self._lock = threading.Lock()
 
@@ -133,12 +181,18 @@ class Networks:
             if key not in self._loaded:
                 network, checkpoint = self._store.load(card)
                 network = place_network(fold_norms(network, card.size.fixed), device)
-                self._loaded[key] = Loaded(network, checkpoint, device, self._compiler(card, network, device))
+                compile = self._compiler(card, network, device)
+                usual = choose_precision(card, device)
+                self._loaded[key] = Loaded(network, checkpoint, device, compile, usual=usual)
             return self._loaded[key]
 
     def _compiler(self, card: ModelCard, network: nn.Module, device: str) -> Compile | None:
-        if device != "cpu" or self._backend == "torch":
+        if self._backend == "torch" or (device == "cuda" and self._scheduled):
             return None
+        if device == "cuda":
+            from restoration.inference.backends import cuda_backend
+
+            return cuda_backend.compiler(card, network)
         from restoration.inference.backends.openvino_backend import compiler
 
-        return compiler(card, network, self._cache)
+        return compiler(card, network, self._cache, partial(read_fast, card, self._store))

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from restoration.card import ModelCard, Tiling
 from restoration.errors import RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.inference.fast import INT8
 from restoration.inference.observing import observed_window
 from restoration.inference.reactions import Classify, Reaction, cpu_sentence
 from restoration.inference.report import Progress
@@ -45,18 +46,26 @@ class Run:
         place: where to begin.
         strength: above 0, up to 1.
         base: what strength mixes with, at the output's size; None at strength 1.
+        wish: the precision that was asked for, one of PRECISIONS.
     """
 
     def __init__(
-        self, document: ImageDocument, card: ModelCard, *, place: Place, strength: float, base: Samples | None
+        self,
+        document: ImageDocument,
+        card: ModelCard,
+        *,
+        place: Place,
+        strength: float,
+        base: Samples | None,
+        wish: str = "auto",
     ) -> None:
         self.document, self.card, self.place = document, card, place
-        self.checkpoint, self.backend = "", "torch"
+        self.checkpoint, self.backend, self.precision = "", "torch", place.precision
         self.kept = 0
         self.planned = False
         self.predicted_seconds = self.observed_seconds = 0.0
         self.warnings: dict[str, None] = {}  # a set that keeps its order
-        self._strength, self._base = strength, base
+        self._strength, self._base, self._wish = strength, base, wish
         self._range = _value_range(document.color)
         height, width, channels = document.color.shape
         shape = (height * card.scale, width * card.scale, channels)
@@ -67,6 +76,8 @@ class Run:
         self._window = observed_window(document.color, card.observes) if card.observes else None
         self._halvings = 0
         self._began, self._done_pixels, self._rate = 0.0, 0, 0.0
+        if wish == "fast" and place.precision != INT8:
+            self.warn(f"There is no fast precision of '{card.title}' here: {place.precision} was used.")
 
     def plan(self, *, seconds_per_megapixel: float, call_seconds: float) -> None:
         """Cuts what is left so that no call is planned above `call_seconds`, and predicts how long it takes."""
@@ -102,8 +113,9 @@ class Run:
         )
 
     def meet(self, ready: Ready) -> None:
-        """Takes down which weights are used and what runs them."""
+        """Takes down which weights are used, what runs them, and in which precision."""
         self.checkpoint, self.backend = ready.checkpoint, ready.backend
+        self.precision = ready.precision or self.place.precision
         for note in ready.notes:
             self.warn(note)
 
@@ -195,7 +207,7 @@ class Run:
     def _cpu_precision(self) -> str:
         from restoration.inference.device import choose_precision
 
-        return choose_precision(self.card, "cpu")
+        return "fp32" if self._wish == "fp32" else choose_precision(self.card, "cpu")
 
     def _halve(self) -> bool:
         """Cuts all that is left in two along both sides; False when that is not possible any more."""

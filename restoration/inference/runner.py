@@ -63,12 +63,14 @@ class Ready:
     seconds: since the worker began.
     backend: "torch" or "openvino".
     notes: sentences for the visitor about the backend.
+    precision: in which it computes, where that is not what the job asked for; "" = it is.
     """
 
     checkpoint: str
     seconds: float
     backend: str = "torch"
     notes: tuple[str, ...] = ()
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True)

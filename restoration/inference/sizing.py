@@ -18,14 +18,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard, Tiling
+from restoration.inference.device import free_gpu_bytes
 from restoration.inference.tiling import SMALLEST_CORE, Grid
 
 DEEPEST_STRIDE = 32
 """Encoders here halve a picture up to five times."""
 
-_GUESSED_GIGAFLOPS = {("cpu", "fp32"): 100.0, ("cpu", "bf16"): 200.0}  # two cores of 2024; measured 150-220 and 300-430
+_GUESSED_GIGAFLOPS = {  # two cores of 2024; measured 150-220, 300-430 and 450-650
+    ("cpu", "fp32"): 100.0,
+    ("cpu", "bf16"): 200.0,
+    ("cpu", "int8"): 300.0,
+}
 _GUESSED_GPU_GIGAFLOPS = 5000.0  # far below any GPU of the last years: the first plan errs on small tiles
 _MOST_OUTPUT_PIXELS = {"cpu": 4e6, "cuda": 8e6}  # EDSR x2 takes about 0.7 GB per output megapixel in fp32
+_MOST_BYTES, _BYTES_PER_OUTPUT_PIXEL = 1000.0, {"bf16": 600.0, "fp16": 600.0}  # on a GPU: an estimate, with room
 _REMEMBERED = 15
 _PROBE_SIDES = (64, 512)
 _PROBE_CALLS = 3
@@ -33,7 +39,7 @@ _PROBE_CALLS = 3
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where and how a network runs: device "cpu" or "cuda", precision "fp32" or "bf16"."""
+    """Where and how a network runs: device "cpu" or "cuda", precision "fp32", "bf16", "fp16" or "int8"."""
 
     device: str
     precision: str
@@ -117,5 +123,13 @@ def most_pixels(card: ModelCard, place: Place, *, seconds_per_megapixel: float, 
     """The largest context one call may have: by time, and by memory."""
     if card.tiling in (Tiling.SEAMS, Tiling.NEVER):
         return float("inf")
-    by_memory = _MOST_OUTPUT_PIXELS[place.device] / card.scale**2
+    by_memory = _most_output_pixels(place) / card.scale**2
     return min(by_memory, call_seconds / seconds_per_megapixel * 1e6)
+
+
+def _most_output_pixels(place: Place) -> float:
+    """What the device's memory holds; of a GPU's, half of what is free now, the rest being for its libraries."""
+    most = _MOST_OUTPUT_PIXELS[place.device]
+    if place.device != "cuda":
+        return most
+    return min(most, 0.5 * free_gpu_bytes() / _BYTES_PER_OUTPUT_PIXEL.get(place.precision, _MOST_BYTES))

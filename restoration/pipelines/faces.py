@@ -23,6 +23,7 @@ from restoration.card import ModelCard
 from restoration.images.document import ImageDocument, Samples, require_finite
 from restoration.inference.engine import Engine
 from restoration.inference.report import Progress, Report, Restoration, Size
+from restoration.inference.sizing import Place
 from restoration.pipelines.detection import Detector, Face, choose_detector
 from restoration.pipelines.request import Request
 
@@ -77,12 +78,12 @@ def stream(
     found = detector.detect(document.color)
     detected = time.perf_counter()
     faces = [face for face in found if face.size >= SMALLEST_FACE]
-    report = _report(engine, document, card, detector, faces)
+    report = _report(engine.place(card, request.precision), document, card, detector, faces)
     warnings = report.warnings + _notes(len(found), len(faces))
     color = document.color
     if faces and request.strength > 0:
         color, report = yield from _restore_faces(
-            engine, document, card, report=report, faces=faces, strength=request.strength
+            engine, document, card, report=report, faces=faces, strength=request.strength, precision=request.precision
         )
     else:
         yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0, warnings=warnings)
@@ -100,15 +101,16 @@ def _restore_faces(
     report: Report,
     faces: Sequence[Face],
     strength: float,
+    precision: str,
 ) -> Generator[Progress, None, tuple[Samples, Report]]:
     """Runs the network on each face; returns the new pixels, and the report with what the engine told of the runs."""
     result = document.color.copy()
-    predicted = engine.predict_seconds(card, NETWORK_SIDE, NETWORK_SIDE) * len(faces)
+    predicted = engine.predict_seconds(card, NETWORK_SIDE, NETWORK_SIDE, precision) * len(faces)
     began = time.perf_counter()
     yield Progress(done=0, total=len(faces), seconds_left=predicted, predicted_seconds=predicted)
     for done, square in enumerate(map(face_square, faces)):
         pixels = cut(document, square)
-        for step in engine.stream(ImageDocument(color=pixels), card, task=report.task):
+        for step in engine.stream(ImageDocument(color=pixels), card, task=report.task, precision=precision):
             if isinstance(step, Restoration):
                 blend(result, document, square, _change(step.image.color - pixels, result.shape[2]), strength)
                 report = _joined(report, step.report)
@@ -131,10 +133,10 @@ def _change(change: NDArray[np.floating], channels: int) -> NDArray[np.float32]:
 
 
 def _report(
-    engine: Engine, document: ImageDocument, card: ModelCard, detector: Detector, faces: Sequence[Face]
+    place: Place, document: ImageDocument, card: ModelCard, detector: Detector, faces: Sequence[Face]
 ) -> Report:
     """What is known before the network runs."""
-    place, size = engine.place(card), Size.of(document)
+    size = Size.of(document)
     return Report(
         task=card.task,
         model=card.name,

@@ -11,6 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING
 
 from restoration.errors import OptionError, WeightsError
+from restoration.inference.fast import check_precision
 from restoration.tasks import ENLARGE, TASKS
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Request:
     model: a family ("edsr-baseline") or card name ("edsr-baseline-x2"); None takes the task's default.
     scale: 2, 3 or 4, for enlarge only; None takes a named card's own, or 2.
     strength: 0 (the input's pixels) to 1 (the network's result).
+    precision: "auto" (bf16 where it was verified), "fp32", or "fast" (int8 where the model has it, else as "auto").
 
     Raises:
         OptionError: a value has the wrong type or is out of range; one sentence.
@@ -39,6 +41,7 @@ class Request:
     model: str | None = None
     scale: int | None = None
     strength: float = 1.0
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str) or self.task not in TASKS:
@@ -47,6 +50,7 @@ class Request:
             raise OptionError(f"The model must be given by its name, not as {self.model!r:.40}.")
         object.__setattr__(self, "scale", _checked_scale(self.scale, self.task))
         object.__setattr__(self, "strength", _checked_strength(self.strength))
+        object.__setattr__(self, "precision", check_precision(self.precision))
 
     def card(self, models: Registry, store: WeightStore) -> ModelCard:
         """The card that serves this request.

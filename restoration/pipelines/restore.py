@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 from restoration.images.document import ImageDocument
+from restoration.images.hidden import painted_over, with_hidden_colors
 from restoration.images.limits import Limits
 from restoration.images.reading import read_image
 from restoration.inference.engine import Engine, finish
@@ -22,18 +24,28 @@ from restoration.tasks import FACES
 def stream(engine: Engine, document: ImageDocument, request: Request) -> Generator[Progress | Restoration]:
     """Does what a request asks, step by step: every `Progress`, then the `Restoration`.
 
+    Colours under full transparency take no part in it, see `images.hidden`.
+
     Closing the generator stops the computation between two network calls.
 
     Raises:
         RestorationError: a model, a limit or the picture stands against it; one sentence.
     """
+    with closing(_steps(engine, painted_over(document), request)) as steps:
+        for step in steps:
+            if isinstance(step, Restoration):
+                step = replace(step, image=with_hidden_colors(step.image, document))  # noqa: PLW2901
+            yield step
+
+
+def _steps(engine: Engine, document: ImageDocument, request: Request) -> Generator[Progress | Restoration]:
     if request.task == FACES.id:
         from restoration.pipelines import faces
 
         yield from faces.stream(engine, document, request)
         return
     card = request.card(engine.models, engine.store)
-    yield from engine.stream(document, card, strength=request.strength, task=request.task)
+    yield from engine.stream(document, card, strength=request.strength, task=request.task, precision=request.precision)
 
 
 def restore(
@@ -43,6 +55,7 @@ def restore(
     model: str | None = None,
     scale: int | None = None,
     strength: float = 1.0,
+    precision: str = "auto",
     engine: Engine | None = None,
 ) -> Restoration:
     """Restores one photograph.
@@ -53,6 +66,7 @@ def restore(
         model: a family or card name; None takes the task's default.
         scale: 2, 3 or 4, for enlarge only.
         strength: 0 (the input's pixels) to 1 (the network's result).
+        precision: "auto", "fp32", or "fast": int8 on the CPU where the model has it; elsewhere the report says so.
         engine: what to run it on; None takes one that all such calls of this process share, with the limits,
             the backend and the cache that the environment names now.
 
@@ -61,7 +75,7 @@ def restore(
     Raises:
         RestorationError: the file or an option is not good; one sentence.
     """
-    request = Request(task=task, model=model, scale=scale, strength=strength)
+    request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)
     engine = engine or _shared_engine()
     if isinstance(source, ImageDocument):
         return finish(stream(engine, source, request))

@@ -158,7 +158,9 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
     return degradations.photo_wear_face(rng, tile), tile
 
 
-_ENLARGE: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232, "batch": 16}
+_TILES: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232}
+_EDSR: dict[str, Any] = {**_TILES, "batch": 8}
+_ECBSR: dict[str, Any] = {**_TILES, "batch": 16}
 
 
 def branched(build: Callable[[], nn.Module]) -> nn.Module:
@@ -175,30 +177,30 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="edsr-baseline-x2", model="edsr-baseline-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=quiet_residuals, optimiser="muon", learning_rate=1e-3, **_ENLARGE,
+            initialise=quiet_residuals, optimiser="muon", learning_rate=1e-3, **_EDSR,
         ),
         Recipe(
             name="edsr-baseline-x3", model="edsr-baseline-x3", pairs=partial(enlarge_pairs, 3, 48),
-            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_ENLARGE,
+            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_EDSR,
         ),
         Recipe(
             name="edsr-baseline-x4", model="edsr-baseline-x4", pairs=partial(enlarge_pairs, 4, 48),
-            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_ENLARGE,
+            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_EDSR,
         ),
         Recipe(
             name="ecbsr-x2", model="ecbsr-x2", pairs=partial(enlarge_pairs, 2, 48),
             initialise=start_as_bicubic, optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 2)), **_ENLARGE,
+            **_branched(partial(ECBSR, 2)), **_ECBSR,
         ),
         Recipe(
             name="ecbsr-x3", model="ecbsr-x3", pairs=partial(enlarge_pairs, 3, 48),
             initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 3)), **_ENLARGE,
+            **_branched(partial(ECBSR, 3)), **_ECBSR,
         ),
         Recipe(
             name="ecbsr-x4", model="ecbsr-x4", pairs=partial(enlarge_pairs, 4, 48),
             initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 4)), **_ENLARGE,
+            **_branched(partial(ECBSR, 4)), **_ECBSR,
         ),
         Recipe(
             name="deblurgan-v2-resnet", model="deblurgan-v2-resnet", folder="train/general",

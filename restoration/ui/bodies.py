@@ -6,9 +6,10 @@ Plain ASGI: knows neither Gradio nor pictures.
 from __future__ import annotations
 
 import contextlib
-import json
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from restoration.ui.answers import answer
 
 SLACK_BYTES = 1_000_000  # form boundaries, other arguments
 
@@ -21,8 +22,7 @@ class BodyLimit:
     """Middleware that answers 413 with one sentence when a request body is too long.
 
     The declared length is believed when it is too large; otherwise the bytes are counted as they come in. A JSON
-    body may be a third longer than a file, because base64 is. The page icon route, which resizes a picture to any
-    size it is asked for, is closed.
+    body may be a third longer than a file, because base64 is.
     """
 
     def __init__(self, app: ASGIApp, megabytes: float) -> None:
@@ -34,8 +34,6 @@ class BodyLimit:
         """Answers a request, or hands it on with its body counted."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
-        elif scope["path"].startswith("/pwa_icon"):
-            await _answer(send, 404, "There is no such page.")
         else:
             await self._limited(scope, receive, send)
 
@@ -45,7 +43,7 @@ class BodyLimit:
         limit = (self.file_bytes if form else self.file_bytes * 4 // 3) + SLACK_BYTES
         declared = headers.get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
-            await _answer(send, 413, self.sentence)
+            await answer(send, 413, self.sentence)
             return
         body = _Counted(receive, limit)
         answered = False
@@ -60,7 +58,7 @@ class BodyLimit:
         with contextlib.suppress(_TooLong):  # said below
             await self.app(scope, body, guarded_send)
         if body.too_long and not answered:
-            await _answer(send, 413, self.sentence)
+            await answer(send, 413, self.sentence)
 
 
 class _Counted:
@@ -81,10 +79,3 @@ class _Counted:
         if self.too_long:
             raise _TooLong
         return message
-
-
-async def _answer(send: Send, status: int, sentence: str) -> None:
-    body = json.dumps({"detail": sentence}).encode()
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

@@ -10,13 +10,13 @@ import secrets
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
 
-import gradio as gr
 import httpx
 import safehttpx
 from gradio import processing_utils
 from gradio_client.utils import strip_invalid_filename_characters
 
 from restoration.errors import ImageFileError
+from restoration.ui.speaking import spoken
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 20.0
@@ -29,7 +29,7 @@ def bound_downloads(megabytes: float) -> None:
         try:
             return str(await fetch(url, Path(cache_dir), megabytes))
         except ImageFileError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise spoken(str(error)) from error
 
     processing_utils.async_ssrf_protected_download = download
 

@@ -20,10 +20,12 @@ from restoration.inference.engine import Engine
 from restoration.inference.report import Progress
 from restoration.pipelines.request import Request
 from restoration.tasks import TASKS, Task
-from restoration.ui.handlers import MODEL_QUEUE, spoken_errors
-from restoration.ui.jobs import Done, Order, Stage, stream_job
+from restoration.ui.desk import Desk
+from restoration.ui.handlers import MODEL_QUEUE
+from restoration.ui.jobs import Done, Order, Stage, Steps, stream_job
 from restoration.ui.panel import families
-from restoration.ui.uploads import Photo, photo_from
+from restoration.ui.speaking import request_id, spoken_errors
+from restoration.ui.uploads import photo_from
 
 Reply = tuple[dict[str, Any] | None, dict[str, Any]]
 
@@ -35,11 +37,11 @@ REPORT_TEXT = (
 )
 
 
-def add_endpoints(engine: Engine) -> None:
+def add_endpoints(engine: Engine, desk: Desk) -> None:
     """Adds `/deblur`, `/enhance`, `/enlarge`, `/restore_faces` and `/models` to the Blocks being built."""
     for task in TASKS.values():
         _add(
-            restore_endpoint(task, engine),
+            restore_endpoint(task, engine, desk),
             name=task.endpoint,
             description=f"{task.sentence} Returns the restored file and a report.",
             parameters=parameters(task, engine),
@@ -80,17 +82,23 @@ def parameters(task: Task, engine: Engine) -> list[Api]:
     return found
 
 
-def restore_endpoint(task: Task, engine: Engine) -> Callable[..., Generator[Reply]]:
+def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Generator[Reply]]:
     """The generator behind a task's endpoint, with the arguments it documents."""
 
     def start(
-        payload: object, asked: dict[str, Any], written: dict[str, Any], progress: gr.Progress
+        payload: object,
+        asked: dict[str, Any],
+        written: dict[str, Any],
+        progress: gr.Progress,
+        sender: gr.Request,
     ) -> Generator[Reply]:
-        with spoken_errors():
+        with spoken_errors(request_id(sender)):
             order = Order(request=Request(task=task.id, **asked), **written)
-            yield from replies(engine, photo_from(payload), order, progress)
+            job = stream_job(engine, photo_from(payload), order, desk, identity=request_id(sender))
+            yield from replies(job, progress)
 
     def restore(  # noqa: PLR0917 - Gradio hands the values over by position
+        sender: gr.Request,
         image: object,
         model: object,
         strength: object,
@@ -99,9 +107,10 @@ def restore_endpoint(task: Task, engine: Engine) -> Callable[..., Generator[Repl
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio finds it by its default
     ) -> Generator[Reply]:
         asked = {"model": model, "strength": strength}
-        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress)
+        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     def enlarge(  # noqa: PLR0917 - Gradio hands the values over by position
+        sender: gr.Request,
         image: object,
         model: object,
         strength: object,
@@ -111,14 +120,14 @@ def restore_endpoint(task: Task, engine: Engine) -> Callable[..., Generator[Repl
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Generator[Reply]:
         asked = {"model": model, "strength": strength, "scale": scale}
-        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress)
+        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     return enlarge if task.id == "enlarge" else restore
 
 
-def replies(engine: Engine, photo: Photo, order: Order, progress: gr.Progress) -> Generator[Reply]:
+def replies(job: Steps, progress: gr.Progress) -> Generator[Reply]:
     """The answers of an endpoint while a job runs; the last one is complete."""
-    with closing(stream_job(engine, photo, order)) as steps:
+    with closing(job) as steps:
         for step in steps:
             if isinstance(step, Done):
                 yield _file_data(step), step.report
@@ -149,8 +158,8 @@ def model_list(engine: Engine) -> list[dict[str, Any]]:
     """What `/models` answers."""
     listed = []
     for card in engine.models.values():
-        certificate = engine.store.certificate(card) or {}
         availability = engine.store.availability(card)
+        certificate = {} if availability.broken else engine.store.certificate(card) or {}
         first = card.bundled or card.checkpoints[0]
         listed.append(
             {

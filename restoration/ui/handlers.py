@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 from collections.abc import Callable, Collection, Generator, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from restoration.errors import ImageFileError, RestorationError
+from restoration.errors import ImageFileError
 from restoration.images.document import ImageDocument
 from restoration.images.preview import preview_size, write_preview
 from restoration.images.reading import read_header, read_image
@@ -19,11 +18,12 @@ from restoration.inference.engine import Engine
 from restoration.inference.report import Progress
 from restoration.pipelines.request import Request
 from restoration.ui import wording
-from restoration.ui.jobs import Done, Order, Stage, stream_job
+from restoration.ui.desk import Desk
+from restoration.ui.jobs import Done, Order, Stage, Steps, stream_job
 from restoration.ui.panel import Panel, TaskTab, families, measured_gain
+from restoration.ui.speaking import request_id, spoken_errors
 from restoration.ui.uploads import Photo, photo_from, upload_folder
 
-LOG = logging.getLogger(__name__)
 PREVIEW_SIDE = 1600
 SHOWN_BY_BROWSERS = frozenset({"JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"})
 MODEL_QUEUE = "model"
@@ -40,32 +40,12 @@ SHOW_RESULT = """() => {
 SKIP = gr.skip()
 
 
-@contextmanager
-def spoken_errors() -> Iterator[None]:
-    """Turns errors into what a visitor may see: the sentence of a RestorationError, or a number to report.
-
-    Raises:
-        gr.Error: for every exception; the details of a bug go to the log under the number shown.
-    """
-    try:
-        yield
-    except gr.Error:
-        raise
-    except RestorationError as error:
-        raise gr.Error(str(error), title="That did not work", print_exception=False) from error
-    except Exception as error:
-        number = secrets.token_hex(4)
-        LOG.exception("error %s", number)
-        sentence = f"Something went wrong on our side (error {number}). Your photo and the last result are still here."
-        raise gr.Error(sentence, title="Our mistake", print_exception=False) from error
-
-
-def connect(panel: Panel, engine: Engine) -> None:
+def connect(panel: Panel, engine: Engine, desk: Desk) -> None:
     """Wires every widget of a page. All model work shares one concurrency group."""
     jobs: list[Any] = []
     for tab in panel.tasks:
         _connect_options(tab, engine)
-        jobs += _connect_run(panel, tab, engine)
+        jobs += _connect_run(panel, tab, engine, desk)
     statuses = [tab.status for tab in panel.tasks]
     for own in range(len(statuses)):
         _connect_stop(panel.tasks[own].stop, statuses, own, jobs)
@@ -73,13 +53,13 @@ def connect(panel: Panel, engine: Engine) -> None:
     _connect_view(panel)
 
 
-def _connect_run(panel: Panel, tab: TaskTab, engine: Engine) -> list[Any]:
+def _connect_run(panel: Panel, tab: TaskTab, engine: Engine, desk: Desk) -> list[Any]:
     inputs = [panel.photo, panel.originals, tab.model, tab.strength, panel.output_format, panel.quality]
     inputs += [tab.scale] if tab.scale else []
     outputs = [tab.status, panel.empty, panel.result, panel.slider, panel.view, panel.caption]
     outputs += [panel.download, panel.report, panel.report_json]
     options: dict[str, Any] = {
-        "fn": job_handler(tab.task.id, engine),
+        "fn": job_handler(tab.task.id, engine, desk),
         "inputs": inputs,
         "outputs": outputs,
         "preprocess": False,
@@ -171,10 +151,11 @@ def _connect_view(panel: Panel) -> None:
     )
 
 
-def job_handler(task: str, engine: Engine) -> Callable[..., Generator[tuple[Any, ...]]]:
+def job_handler(task: str, engine: Engine, desk: Desk) -> Callable[..., Generator[tuple[Any, ...]]]:
     """The generator behind a primary button: status updates, then the result. Closing it ends the job."""
 
     def run(  # noqa: PLR0917 - Gradio hands the values over by position
+        sender: gr.Request,
         payload: object,
         originals: dict[str, dict[str, str]],
         model: object,
@@ -183,19 +164,19 @@ def job_handler(task: str, engine: Engine) -> Callable[..., Generator[tuple[Any,
         quality: object,
         scale: object = None,
     ) -> Generator[tuple[Any, ...]]:
-        with spoken_errors():
+        with spoken_errors(request_id(sender)):
             photo = photo_from(payload, originals)
             request = Request(task=task, model=model, scale=scale, strength=strength)  # pyright: ignore[reportArgumentType]
             order = Order(request=request, output_format=output_format, quality=quality)  # pyright: ignore[reportArgumentType]
-            yield from page_updates(engine, photo, order)
+            yield from page_updates(stream_job(engine, photo, order, desk, identity=request_id(sender)))
 
     return run
 
 
-def page_updates(engine: Engine, photo: Photo, order: Order) -> Generator[tuple[Any, ...]]:
+def page_updates(job: Steps) -> Generator[tuple[Any, ...]]:
     """The updates of the page while a job runs, in the order of the outputs in `_connect_run`."""
     unchanged, said = (SKIP,) * 8, set[str]()
-    with closing(stream_job(engine, photo, order)) as steps:
+    with closing(job) as steps:
         for step in steps:
             if isinstance(step, Stage):
                 yield wording.status(wording.STAGES[step.name], busy=True), *unchanged
@@ -250,7 +231,7 @@ def upload_handler(engine: Engine) -> Callable[[object], Iterator[tuple[Any, Any
         with spoken_errors():
             try:
                 photo = photo_from(payload)
-                header = read_header(photo.source, limits=engine.limits)
+                header = read_header(photo.source, limits=engine.limits.on(engine.device))
                 if header.format in SHOWN_BY_BROWSERS or not isinstance(photo.source, Path):
                     yield SKIP, {}, wording.status()
                     return
@@ -267,7 +248,7 @@ def _stand_in(photo: Photo, engine: Engine) -> tuple[str, dict[str, dict[str, st
     """A preview for a file the browser cannot show, and the note which file it stands for."""
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    document = read_image(photo.source, limits=engine.limits, name=photo.name)
+    document = read_image(photo.source, limits=engine.limits.on(engine.device), name=photo.name)
     preview = write_preview(document, folder / document.origin.name, longest=PREVIEW_SIDE)
     return str(preview), {str(preview): {"path": str(photo.source), "orig_name": photo.name}}
 

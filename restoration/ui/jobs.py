@@ -18,6 +18,7 @@ import numpy as np
 
 from restoration.errors import OptionError
 from restoration.images.document import ImageDocument
+from restoration.images.preview import preview_size, reduced
 from restoration.images.reading import read_image
 from restoration.images.writing import FORMATS, output_format, result_name, write_image
 from restoration.inference.engine import Engine
@@ -26,6 +27,7 @@ from restoration.pipelines.request import Request
 from restoration.pipelines.restore import stream
 from restoration.pipelines.written import as_written
 from restoration.tasks import TASKS
+from restoration.ui.desk import Desk
 from restoration.ui.uploads import Photo, upload_folder
 
 
@@ -69,7 +71,7 @@ class Done:
 
     path: the full-quality file, in a folder of its own inside the upload cache.
     report: the JSON report of the API.
-    before, after: the documents, for previews.
+    before, after: the documents, for previews; a large one is `reduced` before.
     """
 
     path: Path
@@ -78,31 +80,49 @@ class Done:
     after: ImageDocument
 
 
+_IN_ADDRESSES = str.maketrans("%#", "__")  # the name ends an address, unquoted
 Steps = Generator[Stage | Progress | Done]
 
 
-def stream_job(engine: Engine, photo: Photo, order: Order) -> Steps:
+def stream_job(
+    engine: Engine, photo: Photo, order: Order, desk: Desk | None = None, *, identity: str | None = None
+) -> Steps:
     """Does a job; closing the generator ends it between two tiles.
 
     Yields the stages and the engine's progress, and a `Done` last.
 
+    Args:
+        desk: where jobs are watched; None for one of its own.
+        identity: of the request, for the log.
+
     Raises:
         RestorationError: the file, an option or a limit stands against it; one sentence.
     """
+    facts = {"task": order.request.task, "model": order.request.model}
+    return (desk or Desk()).watch(_steps(engine, photo, order, facts), identity=identity, facts=facts)
+
+
+def _steps(engine: Engine, photo: Photo, order: Order, facts: dict[str, Any]) -> Steps:
+    """The job itself; `facts` are what the log says of it."""
     card = order.request.card(engine.models, engine.store)
+    facts["model"] = card.name
+    limits = engine.limits.on(engine.device)
     yield Stage("decode")
     began = time.perf_counter()
-    document = read_image(photo.source, limits=engine.limits, name=photo.name)
+    document = read_image(photo.source, limits=limits, name=photo.name)
     decode_seconds = time.perf_counter() - began
-    engine.limits.check_output(document.height * card.scale, document.width * card.scale)
+    facts |= {"format": document.origin.format, "height": document.height, "width": document.width}
+    limits.check_output(document.height * card.scale, document.width * card.scale)
     output_format(_as_large_as_result(document, card.scale), order.output_format)
+    before = reduced(document, preview_size(_as_large_as_result(document, card.scale)))
     restoration = yield from _restore(engine, document, order)
+    del document  # encoding takes as much again
     yield Stage("encode")
     began = time.perf_counter()
     path = _write(restoration.image, order, card.scale)
     seconds = {"decode": decode_seconds, **restoration.report.seconds, "encode": time.perf_counter() - began}
     report = as_written(replace(restoration.report, seconds=seconds), restoration.image, order.output_format)
-    yield Done(path=path, report=report.as_json(), before=document, after=restoration.image)
+    yield Done(path=path, report=report.as_json(), before=before, after=restoration.image)
 
 
 def _restore(engine: Engine, document: ImageDocument, order: Order) -> Generator[Progress, None, Restoration]:
@@ -128,7 +148,7 @@ def _write(image: ImageDocument, order: Order, scale: int) -> Path:
     """Writes the result into a new folder of the upload cache, which nobody can guess; nothing stays on an error."""
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    name = result_name(image.origin.name, TASKS[order.request.task].suffix, scale)
+    name = result_name(image.origin.name, TASKS[order.request.task].suffix, scale).translate(_IN_ADDRESSES)
     try:
         return write_image(image, folder / name, format=order.output_format, quality=order.quality)
     except BaseException:

@@ -74,6 +74,13 @@ def families(engine: Engine, task: Task) -> dict[str, list[ModelCard]]:
     return dict(sorted(found.items(), key=lambda item: item[0] != task.default_model))
 
 
+def broken_cards(engine: Engine, task: str | None = None) -> list[tuple[ModelCard, str]]:
+    """The models (of a task) that should be here but cannot be used, and why."""
+    cards = engine.models.values() if task is None else engine.models.of_task(task)
+    found = ((card, engine.store.availability(card)) for card in cards)
+    return [(card, availability.reason) for card, availability in found if availability.broken]
+
+
 def family_title(card: ModelCard) -> str:
     """The title without the scale, which has a widget of its own."""
     return card.title.removesuffix(f" x{card.scale}")
@@ -137,7 +144,7 @@ def _task_tab(engine: Engine, task: Task, example_files: list[Path]) -> TaskTab:
     offered = families(engine, task)
     cards = next(iter(offered.values()), [])
     gr.HTML(f'<p class="task-sentence">{task.sentence}</p>')
-    missing = '<p class="model-note">No model for this is installed yet.</p>'
+    missing = '<p class="model-note">No model for this can be used here.</p>'
     model = gr.Radio(
         choices=[(family_title(each[0]), family) for family, each in offered.items()],
         value=next(iter(offered), None),
@@ -146,6 +153,8 @@ def _task_tab(engine: Engine, task: Task, example_files: list[Path]) -> TaskTab:
         elem_classes="model",
     )
     note = gr.HTML(wording.model_note(cards[0], measured_gain(engine, cards[0])) if cards else missing)
+    if broken := broken_cards(engine, task.id):
+        gr.HTML(wording.broken_models([(card.title, reason) for card, reason in broken]))
     scale = _scale(cards) if task.id == "enlarge" else None
     strength = gr.Slider(
         0,

@@ -18,6 +18,8 @@ from gradio.utils import get_upload_folder
 
 from restoration.errors import ImageFileError
 
+NOT_UPLOADED = "That file was not uploaded here."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
@@ -53,8 +55,10 @@ def photo_from(payload: object, originals: Mapping[str, Mapping[str, str]] | Non
     if isinstance(payload, Mapping):
         path = payload.get("path")
         if isinstance(path, str) and path:
-            chosen = (originals or {}).get(path, payload)
-            return _uploaded(str(chosen["path"]), chosen.get("orig_name"))
+            chosen = originals.get(path, payload) if isinstance(originals, Mapping) else payload
+            if not isinstance(chosen, Mapping) or not isinstance(chosen.get("path"), str):
+                raise ImageFileError(NOT_UPLOADED)
+            return _uploaded(chosen["path"], chosen.get("orig_name"))
         payload = payload.get("url")
     if isinstance(payload, str) and payload.startswith("data:"):
         return Photo(source=_data_url(payload), name="photo")
@@ -63,9 +67,12 @@ def photo_from(payload: object, originals: Mapping[str, Mapping[str, str]] | Non
 
 def _uploaded(path: str, name: object) -> Photo:
     """Raises ImageFileError when the path does not lie in the upload cache or the file is gone."""
-    file = Path(path).resolve()
+    try:
+        file = Path(path).resolve()
+    except (OSError, ValueError):  # longer than a path may be, or no text that a path can hold
+        raise ImageFileError(NOT_UPLOADED) from None
     if not file.is_relative_to(upload_folder()):
-        raise ImageFileError("That file was not uploaded here.")
+        raise ImageFileError(NOT_UPLOADED)
     if not file.is_file():
         raise ImageFileError("The uploaded photo is no longer here: please add it again.")
     return Photo(source=file, name=name if isinstance(name, str) and name else file.name)

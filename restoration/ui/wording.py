@@ -73,6 +73,15 @@ def model_note(card: ModelCard, measured: str) -> str:
     return f'<p class="model-note">{escape(card.sentence)}{badge}</p>'
 
 
+def broken_models(models: Iterable[tuple[str, str]]) -> str:
+    """Models that cannot be chosen, as (title, reason): grayed out below those that can."""
+    items = "".join(
+        f'<li aria-disabled="true"><b>{escape(title)}</b> cannot be used now. {escape(reason)}</li>'
+        for title, reason in models
+    )
+    return f'<ul class="broken" aria-label="Models that cannot be used">{items}</ul>' if items else ""
+
+
 def result_caption(report: Mapping[str, Any]) -> str:
     """What came out, in one line: "1280 × 960 · JPEG · 3.2 s on the CPU"."""
     size = report["output"]

@@ -1,4 +1,4 @@
-"""The benchmark from races to documents, at sizes that take no time."""
+"""The benchmark from plan to documents, at sizes that take no time: what is partial never passes for a full run."""
 
 import json
 from pathlib import Path
@@ -8,28 +8,12 @@ import pytest
 from PIL import Image
 
 from benchmarks import suite, timing
-from benchmarks.races import Racer
+from benchmarks.plan import Plan, Race
 from benchmarks.subjects import PUBLISHED, published_card
-from benchmarks.table import NOT_YET, speed_table
+from benchmarks.table import NOT_YET, UNTOLD, speed_table
 from benchmarks.timing import interleaved, peak_memory
 from restoration.cli.main import main
-
-
-def row(model="a", *, ratio=4.0, memory=100.0, width=256) -> dict:
-    return {
-        "model": model, "weights": "restoration", "width": width, "height": 128, "backend": "openvino",
-        "precision": "bf16", "tiles": 1, "seconds": 0.5, "gigaflop": 10.0, "gigaflop_per_second": 20.0,
-        "roofline_share": 0.8, "peak_megabytes": memory, "skipped": [],
-        "peers": {"eager": {"seconds": 2.0, "ratio": ratio, "peak_megabytes": 400.0}} if ratio else {},
-    }  # fmt: skip
-
-
-def result(*rows: dict, date="2026-01-02") -> dict:
-    roof = {"fp32": 200.0, "bf16": 400.0}
-    return {
-        "date": date, "processor": "A", "threads": 2, "versions": {}, "roofline_gigaflop_per_second": roof,
-        "differences_from_peers": {}, "rows": list(rows),
-    }  # fmt: skip
+from tests.benchmarks.results import result, row
 
 
 @pytest.fixture
@@ -53,8 +37,8 @@ def test_calls_take_turns_and_their_medians_count(clock):
         return call
 
     medians = interleaved({"a": lasting("a", 9, 10, 2, 3), "b": lasting("b", 1)})
-    assert order == ["a", "b"] * 4
-    assert medians == {"a": 3.0, "b": 1.0}
+    assert order == ["a", "b"] * 3
+    assert medians == {"a": 6.0, "b": 1.0}
 
 
 def test_a_very_long_call_is_made_once(clock):
@@ -96,30 +80,55 @@ def test_peak_memory_sees_what_a_call_takes_though_it_gives_it_back():
     assert taken - idle > 200
 
 
-def test_a_run_measures_races_and_compares(tmp_path):
+def test_a_call_without_a_rival_is_made_once_sooner(clock):
+    calls = []
+
+    def alone():
+        calls.append(1)
+        clock[0] += timing.LONG_ALONE_SECONDS + 1
+
+    interleaved({"alone": alone})
+    assert len(calls) == 1
+
+
+def test_a_run_measures_races_and_compares(tmp_path, monkeypatch):
     said = []
-    measured = suite.run([published_card()], [(64, 96)], peers=True, memory=False, say=said.append)
+    monkeypatch.setattr(suite, "roofline", lambda: timing.roofline(16, 8, rounds=1))
+    planned = Race(card=published_card(), size=(64, 96), peers=("eager", "predict.py"))
+    measured = suite.run(Plan(races=(planned,)), with_memory=False, say=said.append)
     (only,) = measured["rows"]
     assert (only["model"], only["width"], only["height"], only["weights"]) == (PUBLISHED, 96, 64, "random, calibrated")
-    assert only["peers"].keys() == {"eager", "predict.py"}
+    assert only["peers"].keys() == measured["differences_from_peers"][PUBLISHED].keys() == {"eager", "predict.py"}
     assert all(peer["ratio"] > 0 for peer in only["peers"].values())
     assert only["seconds"] > 0
-    assert only["gigaflop"] == pytest.approx(82.7 * 64 * 96 / 1e6)
     assert PUBLISHED in said[-1]
+    assert f"{PUBLISHED} at 1280 x 720" in measured["left_out"]
+    assert "page" in measured["left_out"]
     path = suite.write(measured, tmp_path)
-    assert path.name == f"speed-{measured['date']}.json"
-    assert suite.newest(tmp_path) == json.loads(path.read_text())
-    with Image.open(tmp_path / "speed.png") as plot:
-        assert plot.width == 900
+    assert path.name == f"partial-{measured['date']}.json"
+    assert suite.newest(tmp_path) is None
     assert path.stat().st_size < 5000
 
 
-def test_a_peer_that_would_take_minutes_is_not_run():
-    racer = Racer(published_card(), backend="torch")
-    racer.peers = {"eager": lambda pixels: pixels}
-    assert racer.calls((64, 64)).keys() == {"ours", "eager"}
-    racer.gigaflop = lambda size: 1e9  # type: ignore[method-assign]
-    assert racer.calls((64, 64)).keys() == {"ours"}
+def test_a_partial_result_is_never_the_newest_and_draws_no_plot(tmp_path):
+    suite.write(result(row(), date="2026-01-01"), tmp_path)
+    before = (tmp_path / "speed.png").read_bytes()
+    suite.write(result(row("b"), date="2026-01-02", left_out=["page"]), tmp_path)
+    newest = suite.newest(tmp_path)
+    assert newest == result(row(), date="2026-01-01")
+    assert (tmp_path / "speed.png").read_bytes() == before
+    with Image.open(tmp_path / "speed.png") as plot:
+        assert plot.width == 900
+
+
+def test_a_table_of_a_partial_result_begins_with_saying_so():
+    assert speed_table(result(row())).startswith("| model")
+    assert speed_table(result(row(), left_out=["page", "b at 256 x 256"])).startswith(
+        "**Partial.** Not measured: page; b at 256 x 256.\n\n| model"
+    )
+    old = result(row())
+    del old["left_out"], old["trials"]
+    assert speed_table(old).startswith(f"**Partial.** {UNTOLD}")
 
 
 def test_the_table_tells_seconds_roofline_memory_and_ratios():
@@ -127,6 +136,7 @@ def test_the_table_tells_seconds_roofline_memory_and_ratios():
     assert "| `a` | 256 x 128 | 0.5 (openvino, bf16) | 80% | 100 MB | 4.0x |" in table
     assert "| `b` | 256 x 128 | 0.5 (openvino, bf16) | 80% |  |  |" in table
     assert "200 fp32, 400 bf16" in table
+    assert "to reach" not in table
     assert speed_table(None) == NOT_YET
 
 
@@ -137,33 +147,6 @@ def test_the_newest_result_is_taken(tmp_path):
     newest = suite.newest(tmp_path)
     assert newest is not None
     assert newest["date"] == "2026-03-01"
-
-
-def test_what_got_worse_is_said_and_noise_is_not():
-    before = result(row("a"), row("b", memory=100), row("gone"))
-    assert list(suite.regressions(result(row("a", ratio=3.5), row("b", memory=150)), before)) == []
-    assert list(suite.regressions(result(row("new", ratio=0.1)), before)) == []
-    assert list(suite.regressions(result(row("a", ratio=3.0), row("b", memory=200)), before)) == [
-        "a at 256x128 was 4.00 times as fast as eager and is now 3.00.",
-        "b at 256x128 took 100 MB and now takes 200.",
-    ]
-
-
-def test_what_cannot_be_compared_is_said():
-    before = result(row("a"), row("b"), row("large", width=4000))
-    assert list(suite.uncompared(result(row("a"), row("b"), row("new")), before)) == []
-    assert list(suite.uncompared(result(row("a"), row("b", ratio=0)), before)) == [
-        "b at 256x128 was raced against eager, and is not now."
-    ]
-    assert list(suite.uncompared(result(row("a")), before)) == ["b at 256x128 was raced against eager, and is not now."]
-    assert list(suite.uncompared(result(row("a")), before, ["a"])) == []
-    assert list(suite.uncompared(result(row("a", width=64)), before)) == [
-        "Nothing was compared: the result of 2026-01-02 has none of these models at these sizes."
-    ]
-    assert list(suite.uncompared(result(row("a"), row("b")), result(row("a", ratio=0), row("b", ratio=0)))) == [
-        "No ratio was compared: the result of 2026-01-02 was measured without peers."
-    ]
-    assert list(suite.uncompared(result(row("a", ratio=0)), result(row("a", ratio=0)))) == [], "memory is compared"
 
 
 @pytest.fixture
@@ -180,14 +163,49 @@ def test_the_command_writes_prints_and_checks(tmp_path, capsys, measured):
     assert "no result to compare with" in capsys.readouterr().err
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == measured
-    assert main([*words, "--table"]) == 0
-    assert capsys.readouterr().out.startswith("| model | size |")
     assert main([*words, "--check"]) == 0
     measured["rows"][0]["peers"]["eager"]["ratio"] = 1.0
     written = sorted(tmp_path.iterdir())
     assert main([*words, "--check"]) == 1
     assert "is now 1.00" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == written
+
+
+def test_a_slow_down_and_a_memory_growth_fail_the_check(tmp_path, capsys, measured):
+    measured["trials"] = {"tiled": {"ratio": 1.2}, "100mp-deblur": {"peak_megabytes": 1500.0}}
+    words = ["bench", "--out", str(tmp_path)]
+    assert main(words) == 0
+    assert main([*words, "--check"]) == 0
+    measured["rows"][0]["peak_megabytes"] = 300.0
+    assert main([*words, "--check"]) == 1
+    assert "a at 256x128 took 100 MB and now takes 300" in capsys.readouterr().err
+    measured["rows"][0]["peak_megabytes"] = 100.0
+    measured["trials"] = {"tiled": {"ratio": 1.6}, "100mp-deblur": {"peak_megabytes": 1950.0}}
+    assert main([*words, "--check"]) == 1
+    said = capsys.readouterr().err
+    assert "The ratio of tiled was 1.20 and is now 1.60." in said
+    assert "tiled-12mp is 1.6 and should be at most 1.35." in said
+    assert "100mp-deblur took 1500 MB and now takes 1950." in said
+    measured["trials"] = {}
+    assert main([*words, "--check"]) == 1
+    assert "tiled was measured, and is not now: it was not run." in capsys.readouterr().err
+
+
+def test_a_check_against_a_partial_result_fails(tmp_path, capsys, measured):
+    old = result(row())
+    del old["left_out"]  # from before there was such a list
+    (tmp_path / "speed-2026-01-01.json").write_text(json.dumps(old))
+    assert main(["bench", "--out", str(tmp_path), "--check"]) == 1
+    assert "is partial" in capsys.readouterr().err
+    assert main(["bench", "--out", str(tmp_path), "--check", "--models", PUBLISHED]) == 0, "asked for a part"
+
+
+def test_a_full_run_that_lacks_something_fails_and_one_that_was_limited_does_not(tmp_path, capsys, measured):
+    measured["left_out"] = ["page"]
+    assert main(["bench", "--out", str(tmp_path), "--peers"]) == 1
+    assert "This run is partial. Not measured: page." in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["partial-2026-01-02.json"]
+    assert main(["bench", "--out", str(tmp_path), "--peers", "--only", "page-720p"]) == 0
 
 
 def test_a_check_that_compares_nothing_fails(tmp_path, capsys, measured):
@@ -215,10 +233,11 @@ def test_infinity_never_reaches_the_json(tmp_path, capsys, measured):
 def test_the_processor_is_named_as_the_trainings_name_it(monkeypatch):
     monkeypatch.setattr(suite, "roofline", lambda: {"fp32": 1.0})
     monkeypatch.setattr(suite, "environment", lambda device, processes: {"processor": "fast"})
-    assert suite.run([], say=lambda text: None)["processor"] == "fast"
+    assert suite.run(Plan(races=()), say=lambda text: None)["processor"] == "fast"
 
 
-def test_a_wrong_size_or_backend_is_wrong_usage(monkeypatch, tmp_path):
+def test_a_wrong_size_goal_or_backend_is_wrong_usage(monkeypatch, tmp_path):
     assert main(["bench", "--out", str(tmp_path), "--sizes", "9"]) == 2
+    assert main(["bench", "--out", str(tmp_path), "--only", "nothing"]) == 2
     monkeypatch.setenv("RESTORATION_BACKEND", "onnx")
     assert main(["bench", "--out", str(tmp_path)]) == 2

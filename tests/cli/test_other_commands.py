@@ -28,10 +28,22 @@ def test_models_lists_every_card_with_its_reason(command):
     assert code == 0
     assert [row["name"] for row in rows] == list(MODELS)
     for row in rows:
-        keys = "name family title sentence task scale available reason parameters set gain_db"
+        keys = "name family title sentence task scale available reason parameters set gain_db fast"
         assert list(row) == keys.split()
         assert row["available"] is (row["reason"] == "")
         assert not row["available"] or row["gain_db"] > 0
+
+
+def test_the_fast_precision_is_listed_with_what_it_loses(command, monkeypatch):
+    def facts(card, store):
+        return {"loss_db": 0.0262, "speedup": 1.46, "scores": []} if card.name == "edsr-baseline-x2" else None
+
+    monkeypatch.setattr("restoration.inference.fast.fast_facts", facts)
+    rows = {row["name"]: row["fast"] for row in json.loads(command("models", "--json")[1])}
+    assert {name: fast for name, fast in rows.items() if fast} == {
+        "edsr-baseline-x2": {"loss_db": 0.0262, "speedup": 1.46}
+    }
+    assert ", fast: -0.026 dB, 1.46x\n" in command("models")[1]
 
 
 def test_models_prints_a_line_per_card(command):

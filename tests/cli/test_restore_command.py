@@ -40,6 +40,17 @@ def test_model_and_strength_reach_the_engine(command, photo, tmp_path, engine):
     assert engine.calls == [("edsr-baseline-x3", "enlarge", 3, 0.25)]
 
 
+def test_the_precision_reaches_the_engine(command, photo, tmp_path, engine):
+    for wish in ("fast", "fp32"):
+        words = ("restore", photo("a.png"), "-o", tmp_path / "out", "--task", "enhance", "--precision", wish)
+        assert command(*words)[0] == 0
+    assert command("evaluate", "--task", "enhance", "--data", photo("b/a.png").parent, "--precision", "fast")[0] == 0
+    assert engine.precisions == ["fast", "fp32", "fast"]
+    code, _, stderr = command("restore", photo("a.png"), "-o", tmp_path, "--task", "enhance", "--precision", "int8")
+    assert code == 2
+    assert "invalid choice: 'int8'" in stderr
+
+
 def test_one_bad_file_is_one_line_and_the_others_are_done(command, photo, tmp_path):
     first, last = photo("1.png"), photo("3.png")
     (tmp_path / "2.png").write_bytes(b"\x89PNG\r\n\x1a\nbroken")

@@ -43,13 +43,15 @@ class FakeEngine:
     def __init__(self, store=None, change=lambda picture: picture, offered=("deblur", "enhance", "enlarge", "faces")):
         self.models, self.store = Registry(CARDS), store or WillingStore()
         self.change, self.offered, self.calls = change, offered, []
+        self.precisions = []
         self.limits = Limits(side=300)
 
     def available(self, task=None):
         return tuple(c for c in self.models.values() if task in (None, c.task) and c.task in self.offered)
 
-    def restore(self, document, model, *, task, scale=None, strength=1.0, on_progress=None):
+    def restore(self, document, model, *, task, scale=None, strength=1.0, precision="auto", on_progress=None):
         self.calls.append((model, task, scale, strength))
+        self.precisions.append(precision)
         card = self.models.find(model, task=task, scale=scale)
         enlarged = protocols.enlarge_bicubic(document.color[..., :3], card.scale) if card.scale > 1 else document.color
         color = self.change(enlarged)
@@ -60,14 +62,15 @@ class FakeEngine:
         )  # fmt: skip
         return Restoration(image=image, report=report)
 
-    def stream(self, document, card, *, strength=1.0, task=None):
+    def stream(self, document, card, *, strength=1.0, task=None, precision="auto"):
         yield Progress(done=0, total=2, predicted_seconds=0.1)
         yield Progress(done=2, total=2)
-        yield self.restore(document, card.name, task=task, scale=card.scale, strength=strength)
+        yield self.restore(document, card.name, task=task, scale=card.scale, strength=strength, precision=precision)
 
-    def run_square(self, square, card):
+    def run_square(self, square, card, precision="auto"):
         assert square.dtype == np.float32
         assert square.min() >= 0
         assert square.max() <= 1
         self.calls.append((card.name, "square"))
+        self.precisions.append(precision)
         return self.change(square)

@@ -113,6 +113,20 @@ def test_a_certificate_by_another_protocol_does_not_count(judge):
     assert run("better", b"\x02").adopted
 
 
+def test_the_int8_graph_stays_with_its_weights_and_goes_with_them(judge):
+    run, store = judge
+    first = run("first", b"\x05")
+    graph = store.folder / "edsr-baseline-x2.int8.zip"
+    graph.write_bytes(b"graph")
+    fast = {"made_from": first.certificate["sha256"], "loss_db": 0.02}
+    path = store.folder / "edsr-baseline-x2.json"
+    path.write_text(json.dumps({**first.certificate, "fast": fast}))
+    assert run("the same again", b"\x05").certificate["fast"] == fast
+    assert graph.is_file()
+    assert "fast" not in run("better", b"\x02").certificate
+    assert not graph.exists()
+
+
 def test_the_same_weights_get_a_new_certificate(judge):
     run, store = judge
     store.folder.mkdir()

@@ -1,5 +1,6 @@
 """Generated tables and the markers they stand between."""
 
+import hashlib
 import json
 import re
 
@@ -10,10 +11,12 @@ from restoration.evaluation.tables import model_table, replace_block
 from restoration.registry import MODELS
 from restoration.weights import WeightStore
 
+_OF_NOTHING = hashlib.sha256(b"").hexdigest()  # the weights files of these tests are empty
+
 
 def _certificate(psnr):
     score = {"set": "Set5", "psnr": psnr, "ssim": 0.95, "baseline_psnr": 33.67, "baseline_ssim": 0.93}
-    return {"parameters": 1_370_000, "sha256": "", "scores": [score, {**score, "set": "Set14"}]}
+    return {"parameters": 1_370_000, "sha256": _OF_NOTHING, "scores": [score, {**score, "set": "Set14"}]}
 
 
 def test_the_table_has_a_row_per_certified_set_and_names_the_rest(tmp_path):

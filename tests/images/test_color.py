@@ -83,9 +83,8 @@ def test_a_p3_jpeg_with_a_turned_camera_is_converted_and_turned():
 def test_white_gray_and_black_stay_neutral():
     ramp = np.repeat(np.arange(0, 256, 5, dtype=np.uint8)[None, :, None], 3, 2)
     document = read_image(saved(Image.fromarray(ramp), "PNG", icc_profile=display_p3()))
-    assert np.ptp(document.color.astype(int), axis=2).max() <= 1
-    assert document.color[0, 0].tolist() == [0, 0, 0]
-    assert document.color[0, -1].tolist() == [255, 255, 255]
+    assert document.color.shape[2] == 1  # they are not only close to gray
+    assert document.color[0, [0, -1], 0].tolist() == [0, 255]
 
 
 def test_alpha_does_not_go_through_the_profile():

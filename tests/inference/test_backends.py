@@ -202,7 +202,7 @@ def test_a_picture_too_small_for_the_graph_goes_through_torch():
 
 
 def test_memory_that_runs_out_is_told_as_such(monkeypatch):
-    backend = load(THREE)._choose("fp32", 64)
+    backend = load(THREE)._choose("fp32", 64)[0]
 
     class Request:
         def __getattr__(self, name):

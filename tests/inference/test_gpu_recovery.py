@@ -101,7 +101,7 @@ def test_numbers_that_are_not_finite_go_to_fp32_then_smaller_tiles_then_the_cpu(
 
         return worker
 
-    monkeypatch.setattr(device, "_computing", lambda device, precision: torch.inference_mode())
+    monkeypatch.setattr(device, "computing", lambda device, precision: torch.inference_mode())
     card = make_card(Inverting, name="inverting", half=True)
     engine = scheduled_engine(card, on_gpu, store=Flaky(), call_seconds=0.5)
     result = finish(engine.stream(DOCUMENT, card))

@@ -11,10 +11,11 @@ from skimage import data
 
 from restoration.card import ModelCard, Tiling
 from restoration.images.document import ImageDocument
-from restoration.inference.backends.backend import TOLERANCES
+from restoration.inference.backends.backend import LEAST_PSNR, TOLERANCES
 from restoration.inference.backends.openvino_backend import SMALLEST_SIDE
 from restoration.inference.device import call_network, cpu_has_bf16, neutral_context
 from restoration.inference.engine import Engine, finish
+from restoration.inference.fast import fast_facts
 from restoration.inference.networks import Loaded, Networks
 from restoration.registry import MODELS, Registry
 from restoration.weights import WeightStore
@@ -59,7 +60,8 @@ def shaken(pixels: NDArray[np.float32], context: NDArray[np.float32] | None) -> 
 
 
 def precisions(card: ModelCard) -> list[str]:
-    return ["fp32", "bf16"] if card.half and cpu_has_bf16() else ["fp32"]
+    int8 = ["int8"] if fast_facts(card, STORE) else []
+    return (["fp32", "bf16"] if card.half and cpu_has_bf16() else ["fp32"]) + int8
 
 
 def assert_equal(card: ModelCard, pixels: NDArray[np.float32], precision: str) -> None:
@@ -69,14 +71,15 @@ def assert_equal(card: ModelCard, pixels: NDArray[np.float32], precision: str) -
         difference = np.abs(loaded(card.name)(seen, precision, context) - expected)
         size = f"{card.name} in {precision} at {pixels.shape[:2]}, context {number}"
         assert difference.max() <= TOLERANCES[precision], f"{size}: off by {255 * difference.max():.3f}/255"
-        if precision == "bf16":
-            assert 10 * np.log10(1 / np.square(difference).mean()) > 50, size
+        psnr = -10 * np.log10(max(float(np.square(difference).mean()), 1e-12))
+        assert psnr > LEAST_PSNR.get(precision, 0), f"{size}: {psnr:.1f} dB"
 
 
 @pytest.mark.parametrize("card", AVAILABLE, ids=lambda card: card.name)
 def test_available_cards_are_run_by_the_fast_backend(card: ModelCard) -> None:
     for precision in precisions(card):
-        assert loaded(card.name).backend(precision, card.size.fixed or 64) == "openvino", loaded(card.name).notes
+        ready = loaded(card.name).ready(precision, card.size.fixed or 64, 0.0)
+        assert (ready.backend, ready.precision) == ("openvino", precision), ready.notes
 
 
 @pytest.mark.parametrize("card", AVAILABLE, ids=lambda card: card.name)

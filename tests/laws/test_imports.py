@@ -146,7 +146,7 @@ def test_pictures_are_opened_in_one_file():
     serving = {name: path for name, path in MODULES.items() if part(name) in SERVING | {"cli"}}
     trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in serving.items()}
     opening = {name for name, tree in trees.items() if any(opens_pictures(node) for node in ast.walk(tree))}
-    assert opening == {"restoration.images.reading"}
+    assert opening == {"restoration.images.opening"}
 
 
 def loaded_by(statement: str) -> set[str]:

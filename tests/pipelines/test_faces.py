@@ -117,6 +117,17 @@ def run(make):
     return restore
 
 
+def test_the_precision_reaches_the_engine(make, monkeypatch):
+    engine, _ = make()
+    seen = []
+    place = engine.place
+    monkeypatch.setattr(engine, "place", lambda card, wish="auto": [seen.append(wish), place(card, wish)][1])
+    request = replace(REQUEST, precision="fast")
+    report = finish(faces.stream(engine, ImageDocument(color=ASTRONAUT), request)).report
+    assert set(seen) == {"fast"}
+    assert sum("no fast precision" in sentence for sentence in report.warnings) == 1
+
+
 def outside(face: Face, height: int, width: int) -> np.ndarray:
     """True for the pixels beyond the face's square."""
     square = face_square(face)

@@ -58,14 +58,15 @@ def start_server(command: list[str], log: Path, port: int, **environment: str) -
         yield Server(url, process.pid, log)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     port, folder = free_port(), tmp_path_factory.mktemp("server")
     command = [sys.executable, "-m", "tests.ui.fake_app", str(port)]
-    yield from start_server(command, folder / "log", port, GRADIO_TEMP_DIR=str(folder / "cache"))
+    environment = {"GRADIO_TEMP_DIR": str(folder / "cache"), "RESTORATION_MAX_JOB_SECONDS": "3600"}
+    yield from start_server(command, folder / "log", port, **environment)
 
 
 @pytest.fixture(scope="session")

@@ -105,8 +105,9 @@ class FakeStore(WeightStore):
         return card.build().eval(), "fake"
 
 
-def fake_engine() -> Engine:
-    """Small limits, so that the tests can break them; short calls, so that jobs have many tiles."""
-    return Engine(
-        CARDS, FakeStore(), device="cpu", limits=Limits(megabytes=3, megapixels=4), call_seconds=0.15, backend="torch"
-    )
+SMALL = Limits(megabytes=3, megapixels=4)  # so that tests can break them
+
+
+def fake_engine(limits: Limits = SMALL) -> Engine:
+    """Short calls, so that jobs have many tiles."""
+    return Engine(CARDS, FakeStore(), device="cpu", limits=limits, call_seconds=0.15, backend="torch")

@@ -1,6 +1,7 @@
 """The API, through the real client against the real app (on fake networks)."""
 
 import base64
+import json
 import re
 import time
 from pathlib import Path
@@ -15,6 +16,7 @@ from PIL import Image
 
 from restoration.images.reading import read_image
 from restoration.images.resizing import resize_color
+from restoration.ui.gate import WRONG_REQUEST
 from tests.ui.conftest import Server, picture
 
 ENDPOINTS = ["/deblur", "/enhance", "/enlarge", "/restore_faces"]
@@ -82,6 +84,54 @@ def test_an_endpoint_returns_a_file_with_a_sensible_name_and_a_full_report(  # n
     assert report["input"] == {"width": 80, "height": 60, "format": "PNG", "bits": 8}
     assert report["output"] == {"width": size[0], "height": size[1], "format": "PNG", "bits": 8}
     assert {"decode", "encode"} < report["seconds"].keys()
+
+
+def test_a_name_that_is_no_address_is_made_one(client: Client, photo: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "100% sharp #1 %2e%2e%2f.png"
+    odd.write_bytes(photo.read_bytes())
+    file, _ = call(client, "/deblur", odd)
+    assert file.name == "100_ sharp _1 _2e_2e_2f-deblurred.png"
+
+
+def test_leaving_out_what_has_a_default_works_in_a_plain_request(server: Server, photo: Path) -> None:
+    encoded = base64.b64encode(photo.read_bytes()).decode()
+    data = [{"url": f"data:image/png;base64,{encoded}"}]
+    posted = httpx.post(f"{server.url}/gradio_api/call/deblur", json={"data": data})
+    events = httpx.get(f"{server.url}/gradio_api/call/deblur/{posted.json()['event_id']}", timeout=30).text
+    assert "event: complete" in events
+
+
+@pytest.mark.parametrize(
+    ("route", "body"),
+    [
+        ("call/nothing", {"data": []}),
+        ("call/v2/deblur", {}),
+        ("call/v2/deblur", {"image": None, "unknown": 1}),
+        ("queue/join", {"data": [], "fn_index": 9999, "session_hash": "x"}),
+        ("queue/join", {"data": [], "fn_index": -1, "session_hash": "x"}),
+    ],
+    ids=str,
+)
+def test_a_request_that_fits_nothing_is_one_sentence(server: Server, route: str, body: dict[str, object]) -> None:
+    answer = httpx.post(f"{server.url}/gradio_api/{route}", json=body)
+    assert (answer.status_code, answer.json()["detail"]) == (422, WRONG_REQUEST)
+
+
+def test_a_handler_called_with_too_little_says_so(server: Server) -> None:
+    for number in range(12):
+        body = {"data": [], "fn_index": number, "session_hash": "x"}
+        answer = httpx.post(f"{server.url}/gradio_api/run/anything", json=body).json()
+        assert answer.get("error", "") is not None, number
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "\ud800", "/etc/passwd", "/dev/zero", ".."], ids=repr)
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}], ids=["plain", "typed"])
+def test_a_path_that_was_never_uploaded_is_refused(server: Server, path: str, meta: dict[str, object]) -> None:
+    body = json.dumps({"data": [{"path": path, **meta}]})
+    headers = {"content-type": "application/json"}
+    posted = httpx.post(f"{server.url}/gradio_api/call/deblur", content=body, headers=headers)
+    events = httpx.get(f"{server.url}/gradio_api/call/deblur/{posted.json()['event_id']}", timeout=30).text
+    assert "That file was not uploaded here." in events
 
 
 def test_a_photo_without_faces_comes_back_untouched_with_a_friendly_sentence(client: Client, photo: Path) -> None:

@@ -2,6 +2,7 @@
 
     Loaded -> Backend    "torch": the network itself, always there, the reference
                          "openvino": the same network as a graph of OpenVINO's CPU plugin
+                         "cuda": the network on a GPU of this process's own, laid out and launched for it
 
 Knows neither torch nor OpenVINO.
 """
@@ -22,7 +23,10 @@ from restoration.errors import OptionError
 BACKENDS = ("auto", "torch", "openvino")
 BACKEND_VARIABLE = "RESTORATION_BACKEND"
 CACHE_VARIABLE = "RESTORATION_CACHE"
-TOLERANCES = {"fp32": 1e-4, "bf16": 3 / 255}  # greatest difference from the network in eager fp32; white is 1.0
+TOLERANCES = {"fp32": 1e-4, "bf16": 5 / 255, "fp16": 5 / 255, "int8": 12 / 255}
+"""Precision -> greatest difference of any sample from the network in eager fp32; white is 1.0."""
+LEAST_PSNR = {"bf16": 50.0, "fp16": 50.0, "int8": 48.0}
+"""Precision -> least PSNR in dB against the network in eager fp32, over a picture."""
 
 
 class Backend(Protocol):
@@ -30,7 +34,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """ "torch" or "openvino"."""
+        """ "torch", "openvino" or "cuda"."""
         ...
 
     @property

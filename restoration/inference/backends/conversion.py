@@ -34,17 +34,23 @@ def import_openvino() -> Any:
     Raises:
         BackendFailed: it is not installed, or cannot be loaded here.
     """
+    try:
+        return import_unreported("openvino")
+    except ImportError as error:
+        raise BackendFailed("OpenVINO is not installed here") from error
+    except Exception as error:
+        raise BackendFailed("OpenVINO cannot be loaded here") from error
+
+
+def import_unreported(name: str) -> Any:
+    """OpenVINO or NNCF, imported while their telemetry package cannot be. Raises what the import raises."""
     with _ONE_IMPORT:
-        hidden = "openvino" not in sys.modules and _TELEMETRY not in sys.modules
+        hidden = name not in sys.modules and _TELEMETRY not in sys.modules
         modules: dict[str, Any] = sys.modules  # None makes an import fail
         if hidden:
             modules[_TELEMETRY] = None
         try:
-            return importlib.import_module("openvino")
-        except ImportError as error:
-            raise BackendFailed("OpenVINO is not installed here") from error
-        except Exception as error:
-            raise BackendFailed("OpenVINO cannot be loaded here") from error
+            return importlib.import_module(name)
         finally:
             if hidden:
                 modules.pop(_TELEMETRY, None)

@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from restoration.card import ModelCard
-from restoration.inference.backends.backend import TOLERANCES, Backend, BackendFailed, Compile
+from restoration.errors import WeightsError
+from restoration.inference.backends.backend import LEAST_PSNR, TOLERANCES, Backend, BackendFailed, Compile
 from restoration.inference.backends.conversion import MIDDLE, convert, import_openvino
 from restoration.inference.backends.graph_cache import GraphCache
+from restoration.inference.backends.packed_graph import unpack
 from restoration.inference.backends.parts import Context, Parts, Prepare, parts_of
-from restoration.inference.device import call_network
+from restoration.inference.device import call_network, choose_precision
+from restoration.inference.fast import INT8
 
 SMALLEST_SIDE = 33  # encoders halve five times: below, a map is one pixel, and OpenVINO pools that to nothing
 CHECK_SIDES = ((64, 96), (83, 70))  # on the networks' own grid, and off it
@@ -97,35 +100,42 @@ class OpenVinoBackend:
             raise BackendFailed("OpenVINO failed on this picture") from error
 
 
-def compiler(card: ModelCard, network: nn.Module, cache_folder: Path | None) -> Compile:
+def compiler(
+    card: ModelCard, network: nn.Module, cache_folder: Path | None, read_int8: Callable[[], bytes] | None = None
+) -> Compile:
     """What makes a card's network an `OpenVinoBackend` in a precision.
 
     Args:
         network: on the CPU, as `place_network` leaves it.
         cache_folder: where converted networks are kept; None keeps none.
+        read_int8: the file of the int8 graph, or WeightsError; None = there is none.
     """
-    return partial(_compiled, card, network, cache_folder)
+    return partial(_compiled, card, network, cache_folder, read_int8)
 
 
-def _compiled(card: ModelCard, network: nn.Module, cache_folder: Path | None, precision: str) -> Backend | None:
-    """The first of the graph on disk and a fresh one that agrees with the network; None when torch is its only way.
+def _compiled(
+    card: ModelCard,
+    network: nn.Module,
+    cache_folder: Path | None,
+    read_int8: Callable[[], bytes] | None,
+    precision: str,
+) -> Backend | None:
+    """The first of the graphs there are that agrees with the network; None when torch is its only way.
 
     Raises:
-        BackendFailed: neither agrees, or there is no OpenVINO.
+        BackendFailed: none agrees, or there is no OpenVINO.
     """
     parts = parts_of(card, network)
     if parts is None:
         return None
     import_openvino()
+    if precision == INT8:
+        return _compiled_int8(card, network, parts, read_int8)
     disk = GraphCache(cache_folder, card.name, parts.body) if cache_folder else None
-    reference = partial(call_network, network, device="cpu", precision="fp32")
-    fixed, failure = card.size.fixed, BackendFailed()
-    for graph, fresh in _graphs(parts, fixed, disk):
+    failure = BackendFailed()
+    for graph, fresh in _graphs(parts, card.size.fixed, disk):
         try:
-            backend = OpenVinoBackend(graph, precision, parts.prepare, scale=card.scale, fixed=fixed)
-            for context in parts.contexts:
-                runs = partial(backend, context=context), partial(reference, context=context)
-                compare(*runs, precision, fixed=fixed, context=context)
+            backend = _verified(card, network, parts, graph, precision)
         except (BackendFailed, MemoryError) as error:
             failure = BackendFailed(str(error))
             if disk:
@@ -133,9 +143,36 @@ def _compiled(card: ModelCard, network: nn.Module, cache_folder: Path | None, pr
             continue
         if disk and fresh:
             disk.write(graph)
-        backend.release()
         return backend
     raise failure
+
+
+def _compiled_int8(card: ModelCard, network: nn.Module, parts: Parts, read_int8: Callable[[], bytes] | None) -> Backend:
+    """The graph that ships; what is not int8 in it is computed in the card's usual precision."""
+    try:
+        content = read_int8() if read_int8 else None
+    except WeightsError as error:
+        raise BackendFailed(str(error).rstrip(".")) from error
+    if content is None:
+        raise BackendFailed(f"The model '{card.name}' has no fast precision")
+    return _verified(card, network, parts, unpack(content), INT8)
+
+
+def _verified(card: ModelCard, network: nn.Module, parts: Parts, graph: Any, precision: str) -> Backend:
+    """A graph, compiled and compared with the network in eager fp32.
+
+    Raises:
+        BackendFailed: it cannot be compiled, or is another picture's.
+        MemoryError: it could not allocate what it needs.
+    """
+    computed = choose_precision(card, "cpu") if precision == INT8 else precision
+    backend = OpenVinoBackend(graph, computed, parts.prepare, scale=card.scale, fixed=card.size.fixed)
+    reference = partial(call_network, network, device="cpu", precision="fp32")
+    for context in parts.contexts:
+        runs = partial(backend, context=context), partial(reference, context=context)
+        compare(*runs, precision, fixed=card.size.fixed, context=context)
+    backend.release()
+    return backend
 
 
 def _graphs(parts: Parts, fixed: int | None, disk: GraphCache | None) -> Iterator[tuple[Any, bool]]:
@@ -152,7 +189,7 @@ def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None =
         context: what both are given beside the pictures, which are blurred by it where it is a kernel.
 
     Raises:
-        BackendFailed: a result differs by more than the precision's tolerance.
+        BackendFailed: a result differs by more than the precision's tolerance, in one sample or on the whole.
     """
     for height, width in ((fixed, fixed),) if fixed else CHECK_SIDES:
         pixels = blurred(check_picture(height, width), context)
@@ -160,6 +197,9 @@ def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None =
         difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
         if not difference <= TOLERANCES[precision]:  # NaN too
             raise BackendFailed(f"OpenVINO's result was off by {255 * difference:.1f}/255 in {precision}")
+        psnr = -10 * np.log10(max(float(np.square(answer - expected).mean()), 1e-12))
+        if psnr < LEAST_PSNR.get(precision, 0):
+            raise BackendFailed(f"OpenVINO's result was only {psnr:.0f} dB from the network's in {precision}")
 
 
 def check_picture(height: int, width: int) -> NDArray[np.float32]:

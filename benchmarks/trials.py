@@ -1,0 +1,73 @@
+"""What is measured beside the races, by name. Each trial gives a JSON object; one that fails says why in `failed`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from benchmarks import page
+from benchmarks.goals import HD, TWELVE
+from benchmarks.large_file import TASKS, large_file
+from benchmarks.races import OURS, Racer
+from benchmarks.subjects import published_card
+from benchmarks.timing import interleaved
+from restoration.card import Tiling
+
+Trial = Callable[[str], dict[str, Any]]
+"""The backend that was asked for -> what was measured."""
+
+
+class TrialFailed(Exception):
+    """What was to be measured did not happen; the message says why, without a full stop."""
+
+
+def torch_path(backend: str) -> dict[str, Any]:
+    """DeblurGAN-v2 at 1280 x 720 by torch, whatever backend was asked for, against predict.py's way."""
+    racer = Racer(published_card(), backend="torch", peers=["predict.py"])
+    racer.engine.warm([racer.card])
+    seconds = interleaved(racer.calls(HD))
+    return {"seconds": seconds[OURS], "ratio": seconds["predict.py"] / seconds[OURS]}
+
+
+def tiled(backend: str) -> dict[str, Any]:
+    """DeblurGAN-v2 at 4000 x 3000 in tiles against the whole picture at once: how much longer the tiles take."""
+    card = published_card()
+    racers = {
+        "tiled": Racer(card, backend=backend),
+        "whole": Racer(replace(card, tiling=Tiling.SEAMS), backend=backend),
+    }
+    for racer in racers.values():
+        racer.engine.warm([racer.card])
+    seconds = interleaved({name: racer.ours(TWELVE) for name, racer in racers.items()})
+    reports = {name: racer.report for name, racer in racers.items()}
+    found = {name: (report.backend, report.precision, report.tiles) for name, report in reports.items() if report}
+    if found["tiled"][:2] != found["whole"][:2] or found["whole"][2] != 1 or found["tiled"][2] == 1:
+        raise TrialFailed(f"tiled and whole ran as {found['tiled']} and {found['whole']}")
+    return {"seconds": seconds["tiled"], "tiles": found["tiled"][2], "ratio": seconds["tiled"] / seconds["whole"]}
+
+
+TRIALS: Mapping[str, Trial] = {
+    "torch-path": torch_path,
+    "light-page": page.light_page,
+    "tiled": tiled,
+    **{f"100mp-{task}": partial(large_file, task) for task in TASKS},
+    "page": page.round_trip,
+}
+
+
+def run(names: Iterable[str], *, backend: str, say: Callable[[str], None]) -> dict[str, dict[str, Any]]:
+    """Runs trials one after another; a failure ends its own trial only, and is told."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        try:
+            found[name] = TRIALS[name](backend)
+        except Exception as error:
+            found[name] = {"failed": f"{type(error).__name__}: {error}".rstrip(".")}
+        say(f"{name:24} " + ", ".join(f"{key} {_short(value)}" for key, value in found[name].items()))
+    return found
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,144 @@
+"""TIFFs that neither Pillow nor OpenCV reads, or not rightly: read with tifffile.
+
+That is 16-bit gray with alpha, 16 and 32 bits in separate planes, whole numbers of 32 bits in colour, floats of 16 and
+64 bits, and big-endian BigTIFF; without compression or deflated. tifffile is imported on first use.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageFile
+
+from restoration.errors import ImageFileError
+from restoration.images.depth import scaled_integers
+from restoration.images.metadata import EXIF_ERRORS, exif_block, upright
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+_GRAYS, _RGB = (0, 1), 2  # photometric interpretations: white is zero, black is zero; red, green, blue
+_PLAIN, _DEFLATED = 1, (8, 32946)  # compressions
+_CHANNELS = {0: (1, 2), 1: (1, 2), 2: (3, 4)}
+_TYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float16", "float32", "float64")
+_PREMULTIPLIED, _UNPREMULTIPLIED = 1, 2
+
+
+class OddTiff(ImageFile.ImageFile):
+    """The header of such a TIFF; its pixels come from `read`."""
+
+    format = "TIFF"
+    format_description = "unusual TIFF"
+
+    def _open(self) -> None:
+        if self.fp is None:
+            raise SyntaxError("no file")
+        data = self.fp.read()
+        page = _first_page(data)
+        if str(page.dtype) not in _TYPES or page.samplesperpixel not in _CHANNELS.get(int(page.photometric), ()):
+            raise SyntaxError("not a picture in gray or RGB")
+        if page.imagedepth != 1 or page.compression not in (_PLAIN, *_DEFLATED):
+            raise SyntaxError("a volume, or packed in another way")
+        self.turn = int(_tag(page, 274, 1))
+        size = (page.imagewidth, page.imagelength)
+        self._size = size[::-1] if self.turn in (5, 6, 7, 8) else size
+        self._mode = "RGB" if page.photometric == _RGB else "L"
+        self.info = _info(page, data)
+
+
+def read(image: OddTiff, data: bytes) -> tuple[NDArray, NDArray | None, tuple[str, ...]]:
+    """Colours (height, width, 1 or 3) and alpha (height, width) or None, upright; uint8, uint16 or float; and notes.
+
+    Raises:
+        ImageFileError: the file is damaged, or larger than it says.
+    """
+    page = _first_page(data)
+    samples = _samples(page, data)
+    channels = 3 if page.photometric == _RGB else 1
+    color, alpha = samples[..., :channels], samples[..., channels] if samples.shape[2] > channels else None
+    notes: tuple[str, ...] = ()
+    if samples.dtype.name in ("uint32", "int16", "int32"):
+        color, note = scaled_integers(color.astype(np.int64))
+        notes = (note,) if note else ()
+        alpha = (
+            None if alpha is None else (alpha.astype(np.int64) * 65535 // np.iinfo(samples.dtype).max).astype(np.uint16)
+        )
+    if page.photometric == 0:
+        color = (np.iinfo(color.dtype).max if color.dtype.kind == "u" else color.dtype.type(1)) - color
+    color, alpha = _apart(color, alpha, page)
+    return upright(color, image.turn), None if alpha is None else upright(alpha, image.turn), notes
+
+
+def _samples(page: TiffPage, data: bytes) -> NDArray:
+    """(height, width, channels) as stored."""
+    if page.compression in _DEFLATED:
+        largest = int(np.prod(page.chunks)) * page.dtype.itemsize  # pyright: ignore[reportOptionalMemberAccess]
+        _check_pieces(page, data, largest)
+    samples = page.asarray(maxworkers=1)
+    if page.planarconfig == 2 and samples.ndim == 3:
+        samples = np.moveaxis(samples, 0, 2)
+    return samples.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+
+
+def _apart(color: NDArray, alpha: NDArray | None, page: TiffPage) -> tuple[NDArray, NDArray | None]:
+    kind = int(next(iter(page.extrasamples), 0))
+    if alpha is None or kind not in (_PREMULTIPLIED, _UNPREMULTIPLIED):
+        return color, None
+    return (divided(color, alpha), alpha) if kind == _PREMULTIPLIED else (color, alpha)
+
+
+def divided(color: NDArray, alpha: NDArray) -> NDArray:
+    """Colours that were multiplied with alpha, as they were before; black where alpha is 0."""
+    peak = float(np.iinfo(color.dtype).max) if color.dtype.kind == "u" else 1.0
+    scale = np.divide(peak, alpha, out=np.zeros(alpha.shape, np.float64), where=alpha > 0)
+    plain = color * scale[..., None]
+    return np.rint(np.minimum(plain, peak)).astype(color.dtype) if color.dtype.kind == "u" else plain.astype(np.float32)
+
+
+def _first_page(data: bytes) -> TiffPage:
+    """Raises SyntaxError when there is none, or no tifffile."""
+    try:
+        import tifffile
+    except ImportError:
+        raise SyntaxError("no tifffile") from None
+    tifffile.logger().setLevel(logging.CRITICAL)  # what it says about damaged files is said by the caller
+    try:
+        page = tifffile.TiffFile(BytesIO(data), _multifile=False).pages[0]
+    except (tifffile.TiffFileError, IndexError) as error:
+        raise SyntaxError(str(error)) from error
+    if not isinstance(page, tifffile.TiffPage) or page.dtype is None:
+        raise SyntaxError("no pixels")
+    return page
+
+
+def _check_pieces(page: TiffPage, data: bytes, largest: int) -> None:
+    """Raises ImageFileError when a strip or tile unpacks to more bytes than it may hold."""
+    for start, count in zip(page.dataoffsets, page.databytecounts, strict=False):
+        if len(zlib.decompressobj().decompress(data[start : start + count], largest + 1)) > largest:
+            raise ImageFileError("The picture is damaged: it holds more than its header says.")
+
+
+def _tag(page: TiffPage, code: int, default: Any) -> Any:
+    return page.tags[code].value if code in page.tags else default
+
+
+def _info(page: TiffPage, data: bytes) -> dict[str | tuple[int, int], Any]:
+    info: dict[str | tuple[int, int], Any] = {}
+    if 34675 in page.tags:
+        info["icc_profile"] = bytes(_tag(page, 34675, b""))
+    if 282 in page.tags and 283 in page.tags and _tag(page, 296, 2) in (2, 3):
+        info["dpi"] = page.get_resolution(2)
+    if page.parent.is_bigtiff:  # whose directory Pillow does not read as EXIF
+        return info
+    exif = Image.Exif()
+    try:
+        exif.load(data)  # a TIFF's first directory is laid out like an EXIF block
+        block = exif_block(exif)
+    except EXIF_ERRORS:
+        block = None
+    return info | ({"exif": block} if block else {})

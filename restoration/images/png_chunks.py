@@ -1,0 +1,96 @@
+"""A PNG without its texts and its colour profile, which may be a thousand times larger than they look.
+
+Both are packed, and a reader unpacks them before anybody can ask how large they are. Here the profile is unpacked up
+to its limit, and of the texts only those stay that may hold an orientation. Format: PNG, third edition (W3C, 2025).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_SIGNATURE = 8  # bytes
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_KEPT_TEXTS = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")
+_LARGEST_TEXT = 500_000  # bytes, unpacked
+
+
+@dataclass(frozen=True, slots=True)
+class Lightened:
+    """data: the file without what was taken out. profile: the ICC profile; None when there is none.
+
+    oversized: there is one, larger than the limit. damaged: there is one, and it cannot be unpacked.
+    """
+
+    data: bytes
+    profile: bytes | None = None
+    oversized: bool = False
+    damaged: bool = False
+
+
+def lighten(data: bytes, largest_profile: int) -> Lightened:
+    """Takes texts and profile out of a whole file; chunks behind a broken one stay as they are."""
+    kept, profile, end = [data[:_SIGNATURE]], None, _SIGNATURE
+    for start, end, kind in _chunks(data):
+        body = data[start + 8 : end - 4]
+        if kind == b"iCCP":
+            profile = body if profile is None else profile
+        elif kind not in _TEXTS or _is_wanted(kind, body):
+            kept.append(data[start:end])
+    kept.append(data[end:])
+    lighter = b"".join(kept) if sum(map(len, kept)) < len(data) else data
+    return Lightened(lighter) if profile is None else _with_profile(lighter, profile, largest_profile)
+
+
+def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Begin, end and kind of every whole chunk."""
+    at = _SIGNATURE
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if at + 12 + length > len(data):
+            return
+        yield at, at + 12 + length, kind
+        at += 12 + length
+
+
+def _with_profile(data: bytes, body: bytes, largest: int) -> Lightened:
+    _, _, packed = body.partition(b"\0")
+    try:
+        profile = _unpacked(packed[1:], largest)
+    except zlib.error:
+        return Lightened(data, damaged=True)
+    return Lightened(data, profile) if profile is not None else Lightened(data, oversized=True)
+
+
+def _is_wanted(kind: bytes, body: bytes) -> bool:
+    """Whether it is a text that may hold EXIF or XMP, and small."""
+    if not body.startswith(_KEPT_TEXTS) or len(body) > _LARGEST_TEXT:
+        return False
+    packed = body.partition(b"\0")[2]
+    if kind == b"iTXt" and packed[:1] == b"\1":
+        packed = packed[2:].split(b"\0", 2)[-1]
+    elif kind == b"zTXt":
+        packed = packed[1:]
+    else:
+        return True
+    try:
+        return _unpacked(packed, _LARGEST_TEXT) is not None
+    except zlib.error:
+        return False
+
+
+def _unpacked(packed: bytes, largest: int) -> bytes | None:
+    """None when more than `largest` bytes come out.
+
+    Raises:
+        zlib.error: it is damaged or cut short.
+    """
+    unpacker = zlib.decompressobj()
+    plain = unpacker.decompress(packed, largest + 1)
+    if len(plain) > largest:
+        return None
+    if not unpacker.eof:
+        raise zlib.error("cut short")
+    return plain

@@ -1,0 +1,64 @@
+"""Reading takes the pixels' memory once beside the decoder's; a large photo need not be kept for its preview."""
+
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restoration.images import color, preview
+from restoration.images.document import ImageDocument
+from restoration.images.preview import preview_size, reduced, write_preview
+from restoration.images.reading import read_image
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (255, 7, 3), (256, 30, 3), (1000, 77, 3), (513, 200)])
+def test_pixels_are_copied_band_by_band_as_they_are(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    copied = color._array(Image.fromarray(pixels))
+    assert copied.shape == (*shape[:2], 3 if len(shape) == 3 else 1)
+    assert (copied.reshape(shape) == pixels).all()
+    assert copied.flags.writeable
+
+
+def test_reading_a_jpeg_takes_its_pixels_once(tmp_path):
+    """Pillow's own picture is not counted here: it is no memory of Python's."""
+    path, size = tmp_path / "large.jpg", 3000 * 2000 * 3
+    Image.new("RGB", (3000, 2000), (90, 120, 200)).save(path)
+    content = path.read_bytes()
+    tracemalloc.start()
+    try:
+        read_image(content)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size < peak < 1.6 * size  # the rest: one band, as bytes and as pixels
+
+
+def large(alpha: bool) -> ImageDocument:
+    y, x = np.mgrid[:300, :700]
+    pixels = np.stack([x % 256, y % 256, (x + y) % 256], axis=-1).astype(np.uint8)
+    return ImageDocument(color=pixels, alpha=(x % 200 + 50).astype(np.uint8) if alpha else None)
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_a_preview_of_the_reduced_document_is_that_of_the_document(tmp_path, alpha):
+    document = large(alpha)
+    size = preview_size(document, 100)
+    small = reduced(document, size)
+    assert (small.height, small.width) == (150, 350)
+    own, its = (write_preview(each, tmp_path / name, size=size) for each, name in ((document, "a"), (small, "b")))
+    with Image.open(own) as one, Image.open(its) as other:
+        assert one.size == other.size == (100, 43)
+        assert one.mode == other.mode
+        difference = np.abs(np.asarray(one, np.int16) - np.asarray(other, np.int16))
+    assert difference.max() <= (6 if alpha else 2)  # colours of thin alpha are rounded once more
+
+
+def test_a_document_that_is_not_shrunk_by_whole_factors_is_itself():
+    document = large(alpha=False)
+    assert reduced(document, preview_size(document, 400)) is document
+    deep = replace(document, color=document.color.astype(np.uint16) * 257)
+    assert reduced(deep, preview_size(deep, 100)).color.dtype == np.uint8
+    assert preview._factors(deep, (43, 100)) == (2, 2)

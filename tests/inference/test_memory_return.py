@@ -1,0 +1,45 @@
+"""What large pictures leave behind goes back to the system, during and after the work; small ones do not pay."""
+
+import numpy as np
+import pytest
+
+from restoration.inference import networks
+from restoration.inference.device import return_freed_memory
+from restoration.inference.networks import Loaded
+from tests.inference.fakes import Inverting
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """A network, and how often memory was returned."""
+    returned = []
+    monkeypatch.setattr(networks, "return_freed_memory", lambda: returned.append(1))
+    monkeypatch.setattr(networks, "LARGE_PIXELS", 1000)
+    return Loaded(Inverting().eval(), "none", "cpu"), returned
+
+
+def test_memory_is_returned_every_so_many_pixels_and_after_the_picture(loaded):
+    network, returned = loaded
+    tile = np.zeros((20, 20, 3), np.float32)
+    for count, calls in ((2, 0), (1, 1), (2, 2), (3, 3)):
+        for _ in range(count):
+            network(tile, "fp32")
+        assert len(returned) == calls
+    network.release()
+    assert len(returned) == 4
+
+
+def test_small_pictures_do_not_pay_for_it(loaded):
+    network, returned = loaded
+    for _ in range(5):
+        network(np.zeros((20, 20, 3), np.float32), "fp32")
+        network.release()
+    assert returned == []
+
+
+def test_returning_memory_is_harmless_where_it_cannot_be_done(monkeypatch):
+    def missing(name):
+        raise OSError(name)
+
+    monkeypatch.setattr("restoration.inference.device.ctypes.CDLL", missing)
+    return_freed_memory()

@@ -352,7 +352,7 @@ def test_models_lists_every_card_with_its_reason_when_absent(client: Client) -> 
 
 
 def test_a_job_tells_its_progress(client: Client, tmp_path: Path) -> None:
-    Image.fromarray(picture(160, 200)).save(tmp_path / "some.png")
+    Image.fromarray(picture(320, 400)).save(tmp_path / "some.png")
     job = client.submit(image=handle_file(tmp_path / "some.png"), model="heavy", api_name="/enlarge")
     seen = []
     while not job.done():

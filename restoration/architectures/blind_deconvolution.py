@@ -13,25 +13,29 @@ Knows nothing of files, tiles or devices.
 """
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.architectures.deblurgan_v2 import PROVENANCE as DEBLURGAN_V2
+from restoration.architectures.deblurgan_v2 import DeblurGANv2, light_resnet
 from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma, wiener
 from restoration.architectures.residual_unet import ResidualUNet, residual_blocks
 from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
 
 WIENER_WEIGHTS = (3e-3, 3e-2)
 """Little and much smoothing: what noise leaves and what ringing leaves."""
-_SPARSITIES = (2.5e-3, 4e-3)  # two measurements that err differently: their mean is nearer to the truth than either
+INPUTS = 3 + 3 * len(WIENER_WEIGHTS)
+"""Channels of a picture beside its deconvolutions."""
+OUTPUTS = 4
+"""Channels of what a mender answers: what to add, and, by a sigmoid, how far to trust the smoother deconvolution."""
+_MEASURED, _REFINED = 0.12, 0.04  # of its largest value: what counts as a part of a kernel when it is placed
 _GRID = 48  # RAW_SIDE on a multiple of 4
 
 
 class KernelRefiner(nn.Module):
-    """A small U-Net over a measured kernel: drops what the picture's own lines left in it, restores faint strokes, and
-    moves it where the exposure's path has the middle of its bounding box (only that tells where the sharp picture is).
+    """A small U-Net over a measured kernel: drops what the picture's own lines left in it and restores faint strokes.
 
     Args:
         widths: channels at full, half and quarter size.
@@ -84,16 +88,27 @@ def turned_mean(refiner: nn.Module, measured: Tensor) -> Tensor:
     return total / 8
 
 
-class WienerUNet(nn.Module):
+def placed(kernel: Tensor, threshold: float) -> Tensor:
+    """Moves a kernel, (1, C, n, n), by whole pixels so that the middle of its bounding box is in the middle: only that
+    tells where the sharp picture is. The box is that of the first channel's values above `threshold` of the largest."""
+    strong = kernel[0, 0] > threshold * kernel[0, 0].max()
+    shift = []
+    for axis in (0, 1):
+        places = strong.any(1 - axis).nonzero()
+        shift.append(round(kernel.shape[-1] // 2 - float(places[0] + places[-1]) / 2) if len(places) else 0)
+    return torch.roll(kernel, shift, (-2, -1))
+
+
+class WienerMender(nn.Module):
     """Mends Wiener-deconvolved pictures: where to trust them, and what to add.
 
     Args:
-        widths, depths: of the U-Net (`ResidualUNet`).
+        unet: what looks at the picture and its deconvolutions: its `residual` makes (B, 4, H, W) of (B, 9, H, W).
     """
 
-    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+    def __init__(self, unet: ResidualUNet | DeblurGANv2) -> None:
         super().__init__()
-        self.unet = ResidualUNet(widths, depths, inputs=3 + 3 * len(WIENER_WEIGHTS), outputs=4)
+        self.unet = unet
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, 9, H, W): the picture and its deconvolutions by `WIENER_WEIGHTS` -> (B, 3, H, W)."""
@@ -107,13 +122,13 @@ class BlindDeconvolution(nn.Module):
     """Measures the blur of a picture, inverts it, and mends the result.
 
     Args:
-        widths, depths: of the U-Net that mends.
+        mender: the network that mends: of `INPUTS` channels and `OUTPUTS`.
     """
 
-    def __init__(self, widths: tuple[int, int, int], depths: tuple[int, int, int]) -> None:
+    def __init__(self, mender: ResidualUNet | DeblurGANv2) -> None:
         super().__init__()
         self.refiner = KernelRefiner()
-        self.restorer = WienerUNet(widths, depths)
+        self.restorer = WienerMender(mender)
 
     def observe(self, x: Tensor) -> Iterator[Tensor]:
         """Measures the kernel of one picture, (1, 3, H, W) RGB in [0, 1], in steps of a fraction of a second.
@@ -125,14 +140,11 @@ class BlindDeconvolution(nn.Module):
         if min(gray.shape) < 2 * KERNEL_SIDE or float(gray.std()) < 1e-4:
             yield self.neutral(x)
             return
-        opinions = []
-        for sparsity in _SPARSITIES:
-            measured = self.neutral(x)
-            for kernel, solution in estimate_kernel(gray, sparsity):
-                measured = packed(kernel, solution)
-                yield measured[:, :1]
-            opinions.append(turned_mean(self.refiner, measured))
-        refined = torch.stack(opinions).mean(0)
+        measured = self.neutral(x)
+        for kernel, solution in estimate_kernel(gray):
+            measured = packed(kernel, solution)
+            yield measured[:, :1]
+        refined = placed(turned_mean(self.refiner, placed(measured, _MEASURED)), _REFINED)
         yield refined if bool(torch.isfinite(refined).all()) else self.neutral(x)
 
     @staticmethod
@@ -169,6 +181,19 @@ PROVENANCE = Provenance(
     code_licence="none used: written from the papers",
 )
 
+
+def with_unet(
+    widths: tuple[int, int, int] = (96, 128, 160), depths: tuple[int, int, int] = (3, 3, 3)
+) -> BlindDeconvolution:
+    """Mended by a residual U-Net of these channels and blocks."""
+    return BlindDeconvolution(ResidualUNet(widths, depths, inputs=INPUTS, outputs=OUTPUTS))
+
+
+def with_deblurgan() -> BlindDeconvolution:
+    """Mended by DeblurGAN-v2's feature pyramid over the light ResNet."""
+    return BlindDeconvolution(light_resnet(inputs=INPUTS, outputs=OUTPUTS))
+
+
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="blind-wiener-unet",
@@ -176,7 +201,7 @@ CARDS: tuple[ModelCard, ...] = (
         title="Blind Wiener U-Net",
         sentence="Measures how the camera shook, undoes it by Wiener deconvolution and mends what that leaves.",
         task="deblur",
-        build=partial(BlindDeconvolution, (96, 128, 160), (3, 3, 3)),
+        build=with_unet,
         checkpoints=(
             Checkpoint(name="restoration", filename="blind-wiener-unet.safetensors", licence="see weights/README.md"),
         ),
@@ -187,5 +212,24 @@ CARDS: tuple[ModelCard, ...] = (
         gigaflop_per_megapixel=220.05,
         observes=768,
         half=True,
+    ),
+    ModelCard(
+        name="blind-wiener-deblurgan-v2",
+        family="blind-wiener-deblurgan-v2",
+        title="Blind Wiener DeblurGAN-v2",
+        sentence="Measures how the camera shook and undoes it, as the Blind Wiener U-Net; DeblurGAN-v2 mends the rest.",
+        task="deblur",
+        build=with_deblurgan,
+        checkpoints=(
+            Checkpoint(
+                name="restoration", filename="blind-wiener-deblurgan-v2.safetensors", licence="see weights/README.md"
+            ),
+        ),
+        provenance=DEBLURGAN_V2,
+        size=SizeRule(multiple_of=32, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=128,
+        gigaflop_per_megapixel=147.19,
+        observes=768,
     ),
 )

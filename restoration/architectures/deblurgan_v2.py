@@ -136,6 +136,7 @@ class DeblurGANv2(nn.Module):
             of pixels.
         padding: "gray" pads with 0 after normalisation and always adds a block, as published; "replicate" pads with
             the edge.
+        outputs: channels of what `residual` gives; the published networks have 3 and add it to the picture.
     """
 
     def __init__(
@@ -149,6 +150,7 @@ class DeblurGANv2(nn.Module):
         multiple_of: int = 32,
         upsampling: Literal["nearest", "shuffle"] = "nearest",
         padding: Literal["gray", "replicate"] = "replicate",
+        outputs: int = 3,
     ) -> None:
         super().__init__()
         self.multiple_of, self.padding = multiple_of, padding
@@ -159,26 +161,27 @@ class DeblurGANv2(nn.Module):
         self.head1, self.head2, self.head3, self.head4 = (Head(fpn_width, head_width) for _ in range(4))
         self.smooth = _smoothing(4 * head_width, block * head_width, statistics)
         self.smooth2 = _smoothing(head_width, block * half, statistics)
-        self.final = nn.Conv2d(half, 3, 3, padding=1)
+        self.final = nn.Conv2d(half, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) RGB in [0, 1] -> the same shape, in [0, 1]."""
         height, width = x.shape[-2:]
         blurred = self._padded(2 * x - 1)
-        map0, map1, map2, map3, map4 = self.fpn(blurred)
-        merged = torch.cat(
-            [
-                F.interpolate(self.head4(map4), scale_factor=8, mode="nearest"),
-                F.interpolate(self.head3(map3), scale_factor=4, mode="nearest"),
-                F.interpolate(self.head2(map2), scale_factor=2, mode="nearest"),
-                self.head1(map1),
-            ],
-            dim=1,
-        )
-        fine = self.grow(self.smooth(merged))
-        finest = self.grow(self.smooth2(fine + map0))
-        restored = torch.clamp(torch.tanh(self.final(finest).to(blurred.dtype)) + blurred, -1, 1)
+        restored = torch.clamp(torch.tanh(self._drawn(blurred).to(blurred.dtype)) + blurred, -1, 1)
         return (restored[..., :height, :width] + 1) / 2
+
+    def residual(self, x: Tensor) -> Tensor:
+        """(B, inputs, H, W), about [0, 1] -> (B, outputs, H, W), what is drawn, without the tanh and the addition."""
+        height, width = x.shape[-2:]
+        return self._drawn(self._padded(2 * x - 1))[..., :height, :width]
+
+    def _drawn(self, blurred: Tensor) -> Tensor:
+        map0, map1, map2, map3, map4 = self.fpn(blurred)
+        levels = ((self.head4, map4, 8), (self.head3, map3, 4), (self.head2, map2, 2))
+        merged = [F.interpolate(head(each), scale_factor=times, mode="nearest") for head, each, times in levels]
+        fine = self.grow(self.smooth(torch.cat((*merged, self.head1(map1)), dim=1)))
+        finest = self.grow(self.smooth2(fine + map0))
+        return self.final(finest)
 
     def _padded(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
@@ -189,16 +192,17 @@ class DeblurGANv2(nn.Module):
         return F.pad(x, (0, right, 0, bottom), mode="replicate") if bottom or right else x
 
 
-def _resnet() -> DeblurGANv2:
+def light_resnet(inputs: int = 3, outputs: int = 3) -> DeblurGANv2:
     """Over a light, dense ResNet-D trunk: no depthwise convolutions, which a CPU runs badly; frozen statistics."""
     stem_width, channels, depths = 32, (96, 96, 128, 160), (3, 2, 2, 2)
     return DeblurGANv2(
-        partial(ResNetFeatures, stem_width, channels, depths, replace_stem_pool=True),
+        partial(ResNetFeatures, stem_width, channels, depths, replace_stem_pool=True, inputs=inputs),
         (2 * stem_width, *channels),
         fpn_width=96,
         head_width=32,
         statistics="frozen",
         upsampling="shuffle",
+        outputs=outputs,
     )
 
 
@@ -236,7 +240,7 @@ CARDS: tuple[ModelCard, ...] = (
         title="DeblurGAN-v2, light ResNet",
         sentence="A feature pyramid over a light ResNet, trained here on random camera shake.",
         task="deblur",
-        build=_resnet,
+        build=light_resnet,
         checkpoints=(
             Checkpoint(name="restoration", filename="deblurgan-v2-resnet.safetensors", licence="see weights/README.md"),
         ),

@@ -21,22 +21,24 @@ KERNEL_SIDE = 35
 RAW_SIDE = 45
 """Of the least-squares solutions they are cut from."""
 FRAME = (RAW_SIDE - KERNEL_SIDE) // 2
-SPARSITY = 4e-3
 _LUMA = (0.299, 0.587, 0.114)  # BT.601
 _ROUNDS = 8
+_COARSE_SPARSITY, _SPARSITY = 4e-3, 1e-3
+"""What a gradient of the latent picture costs: few, strong edges find the shake's course in the reduced pictures; its
+strokes are then measured on many."""
 _SPARSITY_DECAY, _LEAST_SPARSITY = 1.1, 1e-4
 _COUPLING_LIMIT, _COUPLING_GROWTH = 10.0, 4.0
 _KERNEL_WEIGHT = 5e-4  # of the kernel's squared norm, times the pixels
-_THRESHOLD, _SMALLEST_ISLAND = 0.05, 0.05
+_COARSE_THRESHOLD, _THRESHOLD, _SMALLEST_ISLAND = 0.1, 0.07, 0.05
 _TAPER = 24
+_FILLS, _FILL_WEIGHT = 2, 0.1  # rounds, and how smoothly the surroundings are made
 
 
-def estimate_kernel(gray: Tensor, sparsity: float = SPARSITY) -> Iterator[tuple[Tensor, Tensor]]:
+def estimate_kernel(gray: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Better and better estimates of the kernel that blurred a picture; the last one counts.
 
     Args:
         gray: (H, W) in 0..1, float32; at least 2 * KERNEL_SIDE pixels a side.
-        sparsity: what a gradient of the latent picture costs; larger ones trust fewer, stronger edges.
 
     Yields: after every round, and after every size's last tidying: the kernel (KERNEL_SIDE, KERNEL_SIDE), nonnegative,
         sum 1, its centre of mass in the middle; and the last least-squares solution it was cut from, (RAW_SIDE,
@@ -46,13 +48,13 @@ def estimate_kernel(gray: Tensor, sparsity: float = SPARSITY) -> Iterator[tuple[
     for side in _pyramid(KERNEL_SIDE):
         blurred = _reduced(gray, side / KERNEL_SIDE)
         kernel = _first_guess(side, gray) if kernel is None else _resized(kernel, side)
-        cost = sparsity
+        cost, threshold = (_SPARSITY, _THRESHOLD) if side == KERNEL_SIDE else (_COARSE_SPARSITY, _COARSE_THRESHOLD)
         solver = _Latent(blurred, min(_TAPER, side))
         solution = blurred
         for _ in range(_ROUNDS):
             latent = solver.solve(kernel, cost)
             solution = _least_squares_kernel(latent, blurred, side)
-            kernel = _cut(solution, side)
+            kernel = _cut(solution, side, threshold)
             cost = max(cost / _SPARSITY_DECAY, _LEAST_SPARSITY)
             yield _framed(kernel, solution)
         shift = _to_middle(kernel)
@@ -69,6 +71,10 @@ def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: in
     """Deconvolution with a known kernel: min |k * x - y|^2 + w |grad x|^2, in closed form (Wiener's filter for noise
     whose power grows against the picture's as the square of the frequency).
 
+    What lies beyond the edges is unknown, and a guess that no kernel could have blurred rings into the picture: so the
+    picture is deconvolved smoothly and blurred again a few times, and what that shows around it is taken for the
+    surroundings (projections onto what is known in turn, as of Papoulis and Gerchberg).
+
     Args:
         blurred: (B, C, H, W) float32.
         kernels: (B, n, n), n odd, sum 1; a delta gives the picture back, slightly smoothed.
@@ -81,10 +87,15 @@ def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: in
     periodic = continued(blurred, pad, (fast_length(height + 2 * pad), fast_length(width + 2 * pad)))
     shape = (periodic.shape[-2], periodic.shape[-1])
     transfer = _transfer(kernels, shape)[:, None]
-    numerator = transfer.conj() * torch.fft.rfft2(periodic)
     power, roughness = _power(transfer), _roughness(shape, blurred.device)
+    inner = (..., slice(pad, pad + height), slice(pad, pad + width))
+    reblurred = power / (power + _FILL_WEIGHT * roughness)  # 1 at frequency 0, where the picture's roughness is 0
+    for _ in range(_FILLS):
+        periodic = torch.fft.irfft2(reblurred * torch.fft.rfft2(periodic), s=shape)
+        periodic[inner] = blurred
+    numerator = transfer.conj() * torch.fft.rfft2(periodic)
     results = [torch.fft.irfft2(numerator / (power + weight * roughness), s=shape) for weight in weights]
-    return torch.cat(results, dim=1)[..., pad : pad + height, pad : pad + width]
+    return torch.cat(results, dim=1)[inner]
 
 
 def continued(picture: Tensor, pad: int, shape: tuple[int, int]) -> Tensor:
@@ -165,10 +176,11 @@ def _window(picture: Tensor, edge: int) -> Tensor:
     return sides[0][:, None] * sides[1][None]
 
 
-def _cut(solution: Tensor, side: int) -> Tensor:
-    """The kernel in a least-squares solution: the middle, without what is negative or faint; sum 1."""
+def _cut(solution: Tensor, side: int, threshold: float) -> Tensor:
+    """The kernel in a least-squares solution: the middle, without what is negative or fainter than that part of the
+    strongest pixel; sum 1."""
     kernel = _middle(solution, side).clamp(min=0)
-    return _normalised(torch.where(kernel < _THRESHOLD * kernel.max(), torch.zeros_like(kernel), kernel))
+    return _normalised(torch.where(kernel < threshold * kernel.max(), torch.zeros_like(kernel), kernel))
 
 
 def _normalised(kernel: Tensor) -> Tensor:

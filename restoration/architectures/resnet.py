@@ -30,10 +30,10 @@ class BasicBlock(nn.Module):
         return self.act(self.bn2(self.conv2(self.act(self.bn1(self.conv1(x))))) + shortcut)
 
 
-def stem(width: int) -> nn.Sequential:
-    """ResNet-D's deep stem: three 3x3 convolutions, the first of stride 2; 3 -> 2 * width channels."""
+def stem(width: int, inputs: int = 3) -> nn.Sequential:
+    """ResNet-D's deep stem: three 3x3 convolutions, the first of stride 2; inputs -> 2 * width channels."""
     return nn.Sequential(
-        nn.Conv2d(3, width, 3, 2, 1, bias=False),
+        nn.Conv2d(inputs, width, 3, 2, 1, bias=False),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
         nn.Conv2d(width, width, 3, 1, 1, bias=False),
@@ -68,10 +68,16 @@ class ResNetFeatures(nn.Module):
     """
 
     def __init__(
-        self, stem_width: int, channels: Channels, depths: tuple[int, int, int, int], *, replace_stem_pool: bool = False
+        self,
+        stem_width: int,
+        channels: Channels,
+        depths: tuple[int, int, int, int],
+        *,
+        replace_stem_pool: bool = False,
+        inputs: int = 3,
     ) -> None:
         super().__init__()
-        self.conv1 = stem(stem_width)
+        self.conv1 = stem(stem_width, inputs)
         self.bn1 = nn.BatchNorm2d(2 * stem_width)
         self.act1 = nn.ReLU(inplace=True)
         self.maxpool = strided_pool(2 * stem_width) if replace_stem_pool else nn.MaxPool2d(3, 2, 1)
@@ -79,7 +85,7 @@ class ResNetFeatures(nn.Module):
         self.channels: tuple[int, ...] = (2 * stem_width, *channels)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> five maps, finest first."""
+        """(B, inputs, H, W) -> five maps, finest first."""
         maps = [self.act1(self.bn1(self.conv1(x)))]
         maps.append(self.layer1(self.maxpool(maps[-1])))
         for stage in (self.layer2, self.layer3, self.layer4):

@@ -139,7 +139,7 @@ def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) ->
         if not fitting:
             raise OptionError(f"Nothing in the weights of {recipe.warm_start} fits the recipe '{recipe.name}'.")
         network.load_state_dict(fitting, strict=False)
-        start = f"the bundled {recipe.warm_start} where it fits"
+        start = f"the bundled {recipe.warm_start} where it fits{_minutes_before(store, recipe.warm_start)}"
     if recipe.starts_from:  # the stage before: its run folder beside this one, or else the bundled weights
         path = out.parent / recipe.starts_from / f"{card.name}.safetensors"
         found = path.is_file()
@@ -153,6 +153,12 @@ def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) ->
     if recipe.pretrained and recipe.pretrained(network):
         return {"start": f"{start}, pretrained encoder", PRETRAINED: "yes"}
     return {"start": start}
+
+
+def _minutes_before(store: WeightStore, model: str) -> str:
+    """For the certificate: how long the last training of the weights that this one starts from was."""
+    minutes = (store.certificate(MODELS[model]) or {}).get("minutes")
+    return "" if minutes is None else f", trained for {minutes:g} minutes"
 
 
 def _optimiser(recipe: Recipe, network: nn.Module) -> Any:

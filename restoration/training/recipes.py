@@ -133,10 +133,13 @@ def not_prepared(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
 
 
 def wear_pairs(patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
-    """A worn square and the original, with 8 px of context cut off so that JPEG blocks lie anywhere."""
+    """A worn square and the original, with 8 px of context cut off so that JPEG blocks lie anywhere.
+
+    Half are worn in the plain way (soft, resized, noisy, compressed), half as widely as photographs are.
+    """
     context = 8
     original = crop(rng, tile, patch + 2 * context)
-    worn = degradations.wear(rng, original)
+    worn = (degradations.wear if rng.random() < 0.5 else degradations.photo_wear)(rng, original)
     top, left = rng.integers(0, 2 * context + 1, 2)
     window = (slice(top, top + patch), slice(left, left + patch))
     return worn[window], original[window]
@@ -221,8 +224,14 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="blind-wiener-unet-restorer", model="blind-wiener-unet", folder="train/general",
             starts_from="blind-wiener-unet-kernels", fixed="refiner", pairs=not_prepared,
-            prepare=partial(measure_pairs, 160, series=3), tile_minimum=232, batch=6, learning_rate=5e-4,
+            prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=5e-4,
             optimiser="muon", frequency=2.0,
+        ),
+        Recipe(  # the other mender, behind the same refiner
+            name="blind-wiener-deblurgan-v2", model="blind-wiener-deblurgan-v2", folder="train/general",
+            warm_start="blind-wiener-unet", fixed="refiner", pairs=not_prepared,
+            prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=1e-3,
+            optimiser="muon", frequency=2.0, settle=0.6, initialise=start_as_identity,
         ),
         Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",
@@ -232,7 +241,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",
             pairs=partial(wear_pairs, 128), tile_minimum=232, batch=16, learning_rate=1e-3,
-            build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy, engine="fastai",
+            build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy, engine="fastai", optimiser="muon",
         ),
         Recipe(
             name="pix2pix-faces", model="pix2pix-faces", folder="train/faces",

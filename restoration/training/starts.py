@@ -47,7 +47,7 @@ def start_as_identity(network: nn.Module) -> None:
         for name, parameter in network.named_parameters():
             if name.endswith("bn2.weight"):
                 parameter.fill_(0.2)
-            if name == "final.weight":
+            if name.endswith("final.weight"):
                 parameter.mul_(0.05)
 
 

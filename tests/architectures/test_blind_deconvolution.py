@@ -4,14 +4,22 @@ import pytest
 import torch
 from torch import nn
 
-from restoration.architectures.blind_deconvolution import BlindDeconvolution, KernelRefiner, packed, turned_mean
+from restoration.architectures.blind_deconvolution import (
+    BlindDeconvolution,
+    KernelRefiner,
+    packed,
+    placed,
+    turned_mean,
+    with_deblurgan,
+    with_unet,
+)
 from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE
 from tests.architectures.test_kernel_estimation import blurred, photo, psnr, stroke
 
 
 def small() -> BlindDeconvolution:
     torch.manual_seed(0)
-    return BlindDeconvolution((8, 12, 16), (1, 1, 1)).eval()
+    return with_unet((8, 12, 16), (1, 1, 1)).eval()
 
 
 def centred(kernel: torch.Tensor) -> torch.Tensor:
@@ -124,3 +132,46 @@ def test_the_refiner_gives_kernels_and_ignores_scale() -> None:
     assert refined.min() >= 0
     assert torch.allclose(refined.sum((2, 3)), torch.ones(3, 1), atol=1e-5)
     assert torch.allclose(refined[..., frame:-frame, frame:-frame].sum((2, 3)), torch.ones(3, 1), atol=1e-5)
+
+
+def test_deblurgan_mends_as_the_unet_does() -> None:
+    torch.manual_seed(0)
+    network, x = with_deblurgan().eval(), photo(90, 110)
+    nn.init.zeros_(network.restorer.unet.final.weight)  # type: ignore[arg-type]
+    nn.init.zeros_(network.restorer.unet.final.bias)  # type: ignore[arg-type]
+    y = blurred(x, stroke())
+    with torch.inference_mode():
+        features = network.features(y, centred(stroke())[:, 0])
+        result = network(y, centred(stroke()))
+    assert torch.allclose(result, (y + features[:, -3:]) / 2, atol=1e-5)
+
+
+def test_a_kernel_is_placed_by_the_middle_of_its_box_and_all_channels_move_with_it() -> None:
+    kernel = torch.zeros(1, 2, RAW_SIDE, RAW_SIDE)
+    kernel[0, 0, 3:8, 20:31], kernel[0, 1, 3, 20] = 0.5, 7.0
+    kernel[0, 0, 5, 25], kernel[0, 0, 40, 40] = 1.0, 0.01  # the last one is too faint to count
+    moved = placed(kernel, 0.1)
+    rows, columns = (moved[0, 0] > 0.1).nonzero().unbind(1)
+    middle = RAW_SIDE // 2
+    assert (int(rows.min()), int(rows.max())) == (middle - 2, middle + 2)
+    assert (int(columns.min()), int(columns.max())) == (middle - 5, middle + 5)
+    assert moved[0, 1, middle - 2, middle - 5] == 7
+    assert torch.equal(placed(moved, 0.1), moved)
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_what_has_no_box_stays_where_it_is(value: float) -> None:
+    kernel = torch.full((1, 1, RAW_SIDE, RAW_SIDE), value)
+    assert torch.equal(placed(kernel, 0.1).nan_to_num(9), kernel.nan_to_num(9))
+
+
+def test_where_a_shaken_picture_is_found_does_not_hang_on_where_the_kernel_was_measured() -> None:
+    """Measurements that differ by a shift alone give one kernel, up to where the box's middle is rounded to."""
+    torch.manual_seed(0)
+    refiner = KernelRefiner((4, 6, 8), 1).eval()
+    measured = packed(stroke(KERNEL_SIDE), torch.nn.functional.pad(stroke(KERNEL_SIDE), (5,) * 4))
+    with torch.inference_mode():
+        one, other = (
+            turned_mean(refiner, placed(torch.roll(measured, (shift, -shift), (-2, -1)), 0.12)) for shift in (0, 3)
+        )
+    assert torch.equal(one, other)

@@ -94,6 +94,22 @@ def test_every_weight_gives_a_picture_and_a_larger_one_a_smoother_picture() -> N
     assert smooth < 0.7 * rough
 
 
+def test_what_lies_beyond_the_edges_is_made_up_so_that_a_part_is_restored_as_the_whole_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    y, kernel = blurred(photo(), stroke())[..., :200], stroke()[None]
+    whole = wiener(y, kernel, (3e-3, 3e-2))
+
+    def error() -> float:
+        part = wiener(y[..., :160, :120], kernel, (3e-3, 3e-2))
+        return float((part - whole[..., :160, :120])[..., :128, :88].square().mean().sqrt())
+
+    with_surroundings = error()
+    monkeypatch.setattr(kernel_estimation, "_FILLS", 0)
+    whole = wiener(y, kernel, (3e-3, 3e-2))
+    assert with_surroundings < 0.5 * error()
+
+
 def test_each_picture_of_a_batch_has_its_own_kernel() -> None:
     x = torch.cat((photo(80, 90), photo(90, 100)[..., 10:, 10:]))
     kernels = torch.stack((stroke(), stroke().T))

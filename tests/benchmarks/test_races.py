@@ -11,7 +11,7 @@ from benchmarks.plan import Race
 from benchmarks.races import OURS, Racer, check_peers, race
 from benchmarks.subjects import BenchmarkStore, published_card
 from benchmarks.table import OBSERVED, speed_table
-from restoration.architectures.blind_deconvolution import BlindDeconvolution
+from restoration.architectures.blind_deconvolution import BlindDeconvolution, with_unet
 from restoration.registry import MODELS
 from tests.benchmarks.results import ROOF, result
 
@@ -76,7 +76,7 @@ class RandomStore(BenchmarkStore):
 
 
 def observing_card():
-    return replace(MODELS["blind-wiener-unet"], build=partial(BlindDeconvolution, (8, 8, 8), (1, 1, 1)))
+    return replace(MODELS["blind-wiener-unet"], build=partial(with_unet, (8, 8, 8), (1, 1, 1)))
 
 
 def test_a_network_that_observes_is_measured_with_its_observation(monkeypatch):

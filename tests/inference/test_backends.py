@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from restoration.architectures.blind_deconvolution import BlindDeconvolution
+from restoration.architectures.blind_deconvolution import with_unet
 from restoration.card import ModelCard, SizeRule
 from restoration.errors import OptionError
 from restoration.inference.backends import conversion, openvino_backend
@@ -251,7 +251,7 @@ def test_a_conversion_that_is_right_only_for_sharp_pictures_is_found_out(monkeyp
 
 def test_the_network_that_measures_blur_is_checked_with_a_kernel_and_a_blurred_picture():
     card = MODELS["blind-wiener-unet"]
-    network = BlindDeconvolution((8, 8, 8), (1, 1, 1)).eval()
+    network = with_unet((8, 8, 8), (1, 1, 1)).eval()
     parts = parts_of(card, network)
     assert parts is not None
     neutral, stroke = parts.contexts

@@ -9,7 +9,7 @@ import torch
 from skimage import data
 from torch import nn
 
-from restoration.architectures.blind_deconvolution import BlindDeconvolution
+from restoration.architectures.blind_deconvolution import with_unet
 from restoration.inference import device, sizing
 from restoration.inference.backends import cuda_backend
 from restoration.inference.backends.backend import BackendFailed
@@ -174,7 +174,7 @@ def test_an_engine_with_its_own_gpu_uses_it_and_one_behind_a_scheduler_does_not(
 
 def test_a_network_that_observes_is_compared_with_a_blur_too():
     def small():
-        return BlindDeconvolution((8, 8, 8), (1, 1, 1))
+        return with_unet((8, 8, 8), (1, 1, 1))
 
     card = make_card(small, name="blind", observes=64)
     captures = Captures()

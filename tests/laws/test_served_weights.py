@@ -75,11 +75,8 @@ def test_tiles_of_natural_pictures_show_no_seam_at_the_shipped_margin(card: Mode
     result, count = tiled(card, pixels)
     assert count > 1
     errors = result - whole(card, pixels)
-    if card.observes and name == "shaken":  # undoing a shake rings on for hundreds of pixels, weakly: no margin ends it
-        assert np.quantile(np.abs(errors), 0.999) <= 5 / 255
-        assert np.sqrt(np.square(errors).mean()) <= 1 / 255
-    else:
-        assert np.abs(errors).max() <= 1 / 255
+    shaken = card.observes and name == "shaken"  # undoing a shake rings on for hundreds of pixels, weakly
+    assert np.abs(errors).max() <= (2 if shaken else 1) / 255
     grid = grid_for(card, *pixels.shape[:2])
     seams = {tile.core.left for tile in grid.fit(grid.whole, 1.0)} - {0}
     jumps = np.abs(np.diff(errors, axis=1)).mean((0, 2))

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from skimage import data
 
-from restoration.architectures.blind_deconvolution import BlindDeconvolution
+from restoration.architectures.blind_deconvolution import with_unet
 from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE
 from restoration.errors import DataError
 from restoration.registry import MODELS
 from restoration.training import measuring
 from restoration.training.data import Pictures
 from restoration.training.loop import train
-from restoration.training.measuring import BlindPairs, kernel_loss, measure_pairs, measured_kernel
+from restoration.training.measuring import BlindPairs, kernel_loss, measure_pairs, measured_kernel, registered
 from restoration.training.recipes import RECIPES
 from restoration.weights import WeightStore
 
@@ -92,7 +92,7 @@ def test_a_bent_kernel_is_near_and_still_a_kernel() -> None:
 
 def test_the_kernel_loss_is_zero_for_the_truth_and_teaches_the_refiner() -> None:
     torch.manual_seed(0)
-    network = BlindDeconvolution((8, 12, 16), (1, 1, 1))
+    network = with_unet((8, 12, 16), (1, 1, 1))
     context = torch.rand(2, 3, RAW_SIDE, RAW_SIDE)
     with torch.no_grad():
         context[:, 2:] = network.refiner(context[:, :2])
@@ -179,7 +179,7 @@ def test_the_recipe_trains_both_networks_and_resumes_exactly(
     run: Callable[..., dict[str, torch.Tensor]], tmp_path: Path
 ) -> None:
     whole = run(tmp_path / "whole")
-    fresh = BlindDeconvolution((96, 128, 160), (3, 3, 3)).state_dict()
+    fresh = with_unet((96, 128, 160), (3, 3, 3)).state_dict()
     assert whole.keys() == fresh.keys()
     run(tmp_path / "parts", stop_after=1)
     resumed = run(tmp_path / "parts", resume=True)
@@ -217,3 +217,16 @@ def test_another_series_measures_other_tiles(tmp_path: Path, monkeypatch: pytest
         for series in (1, 2)
     )
     assert not np.array_equal(first.known, second.known)
+
+
+def test_measurements_are_moved_to_the_true_kernel() -> None:
+    true = np.zeros((RAW_SIDE, RAW_SIDE), np.float16)
+    true[18:29, 20] = true[28, 20:27] = 1 / 17
+    measured = np.stack(
+        [np.roll(true, (3, -4), (0, 1)), np.roll(np.arange(RAW_SIDE**2).reshape(true.shape), (3, -4), (0, 1))]
+    )
+    known = np.concatenate((measured, true[None]))[None].astype(np.float16)
+    (moved,) = registered(known)
+    assert np.array_equal(moved[0], true)
+    assert np.array_equal(moved[1], np.arange(RAW_SIDE**2).reshape(true.shape).astype(np.float16))
+    assert np.array_equal(moved[2], true)

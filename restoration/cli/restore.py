@@ -141,7 +141,7 @@ def _watch(order: _Order, document: ImageDocument, label: str) -> Restoration:
 
     with tqdm(desc=label, disable=None, leave=False, file=sys.stderr, unit="tile", total=1) as bar:
         told = False
-        for event in stream(order.engine, document, order.request):
+        for event in stream(order.engine, document, order.request, reuse=True):
             if not isinstance(event, Progress):
                 return event
             bar.total = max(1, event.total)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from restoration.errors import ImageFileError
-from restoration.images import color, deep, metadata, modes, odd_tiff
+from restoration.images import color, deep, jpeg, metadata, modes, odd_tiff
 from restoration.images.depth import nominal_float
 from restoration.images.document import ImageDocument, Origin
 from restoration.images.formats import is_lossless_webp
@@ -79,9 +79,12 @@ def read_image(
         ImageFileError: not a picture read here, damaged, or over a limit; one sentence, without the path.
     """
     opened = open_picture(source, limits)
-    _load(opened.image)
+    samples = jpeg.decode(opened.image, opened.data)
+    if samples is None:
+        _load(opened.image)
     exif, exif_notes = _exif(opened.image)
-    managed, alpha, bits, notes = _pixels(opened)
+    managed, alpha, bits, notes = _pixels(opened, samples)
+    del samples
     block, block_notes = _exif_block(exif, converted=bool(managed.notes) and managed.icc is None)
     several = ("The file holds several pictures; the first was taken.",) if opened.frames > 1 else ()
     colorless = modes.is_colorless(managed.color) and (managed.icc is None or not managed.notes)
@@ -125,9 +128,13 @@ def _load(image: ImageFile.ImageFile) -> None:
         raise ImageFileError(DAMAGED)
 
 
-def _pixels(opened: Opened) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
-    """Colours in sRGB, alpha, bits per channel and notes of a loaded picture."""
+def _pixels(
+    opened: Opened, samples: NDArray[np.uint8] | None
+) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
+    """Colours in sRGB, alpha, bits per channel and notes of a loaded picture, or one whose samples are given."""
     image, data = opened.image, opened.data
+    if samples is not None:
+        return color.to_srgb(samples, image.info.get("icc_profile")), None, 8, ()
     if isinstance(image, odd_tiff.OddTiff):
         return _odd_pixels(image, data)
     icc = image.info.get("icc_profile")

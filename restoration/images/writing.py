@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from restoration.errors import OptionError
+from restoration.images import jpeg
 from restoration.images.depth import to_uint8, to_uint16
 from restoration.images.document import ImageDocument
 from restoration.images.names import result_name
@@ -90,7 +91,9 @@ def encoding_notes(document: ImageDocument, format: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def write_image(document: ImageDocument, path: str | Path, *, format: str = "same", quality: int | None = None) -> Path:
+def write_image(
+    document: ImageDocument, path: str | Path, *, format: str = "same", quality: int | None = None, reuse: bool = False
+) -> Path:
     """Writes the document; whoever looks at the path sees the old file or the whole new one, never a part.
 
     Args:
@@ -101,6 +104,7 @@ def write_image(document: ImageDocument, path: str | Path, *, format: str = "sam
         quality: 1 to 100 for JPEG, WebP and AVIF; JPEG keeps full colour resolution (4:4:4) from 90 on. None takes
             92, for a JPEG the quality that its input seems to have if that is higher, and for a WebP whose input had
             no loss none either.
+        reuse: the document is not needed afterwards: its samples may be overwritten, to save memory.
 
     Returns:
         the path written.
@@ -112,7 +116,7 @@ def write_image(document: ImageDocument, path: str | Path, *, format: str = "sam
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r}.")
     target = output_format(document, format)
     final = with_ending(Path(path), _ENDINGS[target])
-    with_temporary(final, lambda handle: _encode(_with_all_channels(document), handle, target, quality))
+    with_temporary(final, lambda handle: _encode(_with_all_channels(document), handle, target, quality, reuse))
     return final
 
 
@@ -163,8 +167,14 @@ def _with_all_channels(document: ImageDocument) -> ImageDocument:
     return replace(document, color=np.repeat(document.color, 3, axis=2))
 
 
-def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int | None) -> None:
+def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int | None, reuse: bool) -> None:
     origin = document.origin
+    if target == "jpeg":
+        samples, options = _opaque(document), _options(document, target, quality)
+        encoded = jpeg.encode(samples, options, reuse=reuse)
+        if encoded is not None:
+            handle.write(encoded)
+            return
     if target == "tiff":
         handle.write(encode_tiff(_interleaved_tiff(document), icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     elif target == "png" and document.color.dtype != np.uint8:
@@ -194,12 +204,18 @@ def _options(document: ImageDocument, target: str, wanted: int | None) -> dict[s
 
 def _picture(document: ImageDocument, target: str) -> Image.Image:
     """The document in 8 bits as Pillow's picture; over white when the format has no alpha."""
-    color = to_uint8(document.color)
-    alpha = None if document.alpha is None else to_uint8(document.alpha)
-    if alpha is not None and target == "jpeg":
-        color, alpha = flattened_on_white(color, alpha), None
-    samples = _interleaved(color, alpha)
+    if target == "jpeg":
+        samples = _opaque(document)
+    else:
+        alpha = None if document.alpha is None else to_uint8(document.alpha)
+        samples = _interleaved(to_uint8(document.color), alpha)
     return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+
+
+def _opaque(document: ImageDocument) -> NDArray[np.uint8]:
+    """(height, width, 1 or 3) in 8 bits, over white where it is transparent."""
+    color = to_uint8(document.color)
+    return color if document.alpha is None else flattened_on_white(color, to_uint8(document.alpha))
 
 
 def _interleaved(color: NDArray, alpha: NDArray | None) -> NDArray:

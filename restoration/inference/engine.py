@@ -163,6 +163,7 @@ class Engine:
         strength: float = 1.0,
         task: str | None = None,
         precision: str = "auto",
+        reuse: bool = False,
     ) -> Steps:
         """Restores a document step by step.
 
@@ -175,6 +176,7 @@ class Engine:
             strength: 1 = the network's result, 0 = the input's own pixels (enlarge: its bicubic enlargement).
             task: for the report; the card's own when None.
             precision: "auto", "fp32" or "fast"; without `has_fast` that is "auto", and the report says so.
+            reuse: the result may be written over the document's samples, to save memory.
 
         Raises:
             RestorationError: the result would break a limit, an option is out of range, the weights are missing,
@@ -192,7 +194,7 @@ class Engine:
         try:
             began = time.perf_counter()
             base = base_of(document, card.scale) if strength < 1 else None
-            run = Run(document, card, place=place, strength=strength, base=base, wish=precision)
+            run = Run(document, card, place=place, strength=strength, base=base, wish=precision, reuse=reuse)
             yield from self._steps(run, task or card.task, began)
         finally:
             self._turn.release()
@@ -275,6 +277,7 @@ class Engine:
         loaded = self._networks.get(card, place.device)
         call = partial(loaded, precision=place.precision, context=loaded.neutral(card))
         pixels, seconds = probe(call, card, long_enough=self._call_seconds / 8)
+        loaded.release()
         self._costs.observe(card, place, pixels=pixels, seconds=seconds)
 
     def _untouched(self, document: ImageDocument, card: ModelCard, task: str) -> Restoration:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from restoration.card import ModelCard, Tiling
 from restoration.errors import RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.inference.canvas import Canvas
 from restoration.inference.fast import INT8
 from restoration.inference.observing import observed_window
 from restoration.inference.reactions import Classify, Reaction, cpu_sentence
@@ -47,6 +48,7 @@ class Run:
         strength: above 0, up to 1.
         base: what strength mixes with, at the output's size; None at strength 1.
         wish: the precision that was asked for, one of PRECISIONS.
+        reuse: the result may be written over the document's samples.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run:
         strength: float,
         base: Samples | None,
         wish: str = "auto",
+        reuse: bool = False,
     ) -> None:
         self.document, self.card, self.place = document, card, place
         self.checkpoint, self.backend, self.precision = "", "torch", place.precision
@@ -67,10 +70,8 @@ class Run:
         self.warnings: dict[str, None] = {}  # a set that keeps its order
         self._strength, self._base, self._wish = strength, base, wish
         self._range = _value_range(document.color)
-        height, width, channels = document.color.shape
-        shape = (height * card.scale, width * card.scale, channels)
-        self.result: Samples = np.empty(shape, document.color.dtype)  # pyright: ignore[reportAttributeAccessIssue]
-        self._grid = grid_for(card, height, width)
+        self._canvas = Canvas(document.color, card.scale, reuse=reuse)
+        self._grid = grid_for(card, document.height, document.width)
         self.tiles = deque([Tile(self._grid.whole, self._grid.whole)])
         self._context: NDArray[np.float32] | None = None
         self._window = observed_window(document.color, card.observes) if card.observes else None
@@ -135,9 +136,14 @@ class Run:
         if finished.samples is None:
             raise NonFiniteResult(self.card.name)
         tile = self.tiles.popleft()
-        self.result[tile.core.slices(self.card.scale)] = finished.samples
+        self._canvas.put(tile.core, finished.samples, self.tiles)
         self.kept += 1
         self._done_pixels += tile.context.pixels
+
+    @property
+    def result(self) -> Samples:
+        """The picture, (height * scale, width * scale, channels), once no tile is left."""
+        return self._canvas.result
 
     def progress(self) -> Progress:
         """How far it is; the time left goes by this attempt's own speed once it has one."""

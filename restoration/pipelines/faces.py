@@ -11,7 +11,7 @@ Knows which pixels to touch, never how they are computed: that is the engine's b
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +52,12 @@ class Square:
 
 
 def stream(
-    engine: Engine, document: ImageDocument, request: Request, *, detector: Detector | None = None
+    engine: Engine,
+    document: ImageDocument,
+    request: Request,
+    *,
+    detector: Detector | None = None,
+    reuse: bool = False,
 ) -> Generator[Progress | Restoration]:
     """Restores every face of a photo, the largest first.
 
@@ -65,6 +70,7 @@ def stream(
 
     Args:
         detector: None takes YuNet if its pinned file lies beside the engine's weights, otherwise Haar.
+        reuse: the faces may be blended into the document's own samples, to save memory.
 
     Raises:
         RestorationError: the model cannot be used, a limit is broken, a float picture holds NaN or infinity, or
@@ -83,7 +89,7 @@ def stream(
     color = document.color
     if faces and request.strength > 0:
         color, report = yield from _restore_faces(
-            engine, document, card, report=report, faces=faces, strength=request.strength, precision=request.precision
+            engine, document, card, request, report=report, faces=faces, reuse=reuse
         )
     else:
         yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0, warnings=warnings)
@@ -97,22 +103,24 @@ def _restore_faces(
     engine: Engine,
     document: ImageDocument,
     card: ModelCard,
+    request: Request,
     *,
     report: Report,
     faces: Sequence[Face],
-    strength: float,
-    precision: str,
+    reuse: bool,
 ) -> Generator[Progress, None, tuple[Samples, Report]]:
     """Runs the network on each face; returns the new pixels, and the report with what the engine told of the runs."""
-    result = document.color.copy()
+    precision = request.precision
+    result, pieces = _begun(document, [face_square(face) for face in faces], reuse)
     predicted = engine.predict_seconds(card, NETWORK_SIDE, NETWORK_SIDE, precision) * len(faces)
     began = time.perf_counter()
     yield Progress(done=0, total=len(faces), seconds_left=predicted, predicted_seconds=predicted)
-    for done, square in enumerate(map(face_square, faces)):
-        pixels = cut(document, square)
+    for done, piece in enumerate(pieces):
+        pixels = piece.pixels
         for step in engine.stream(ImageDocument(color=pixels), card, task=report.task, precision=precision):
             if isinstance(step, Restoration):
-                blend(result, document, square, _change(step.image.color - pixels, result.shape[2]), strength)
+                change = _change(step.image.color - pixels, result.shape[2])
+                blend(result[piece.area], piece.own, piece.square, change, request.strength)
                 report = _joined(report, step.report)
             elif step.stage == "queue":
                 yield replace(step, done=done, total=len(faces))
@@ -125,6 +133,47 @@ def _restore_faces(
             warnings=report.warnings,
         )
     return result, report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Piece:
+    """A face's square and the part of the photo that it covers.
+
+    pixels: what the network takes. area: of the photo. own: the photo there, as it came. square: seen from there.
+    """
+
+    pixels: NDArray[np.float32]
+    area: tuple[slice, slice]
+    own: ImageDocument
+    square: Square
+
+
+def _begun(
+    document: ImageDocument, squares: Sequence[Square], reuse: bool
+) -> tuple[Samples, Iterable[_Piece]]:
+    """The pixels to blend into, and the pieces: of the photo itself, or copied from it where it is blended into."""
+    areas = [_area(document, square) for square in squares]
+    samples = sum(document.color[area].size for area in areas)
+    if not (reuse and document.color.flags.writeable and samples < document.color.size):
+        return document.color.copy(), (_piece(document, *both) for both in zip(squares, areas, strict=True))
+    kept = [_piece(document, *both) for both in zip(squares, areas, strict=True)]
+    return document.color, [replace(each, own=replace(each.own, color=each.own.color.copy())) for each in kept]
+
+
+def _piece(document: ImageDocument, square: Square, area: tuple[slice, slice]) -> _Piece:
+    rows, columns = area
+    return _Piece(
+        pixels=cut(document, square),
+        area=area,
+        own=replace(document, color=document.color[area], alpha=None),
+        square=Square(square.left - columns.start, square.top - rows.start, square.side),
+    )
+
+
+def _area(document: ImageDocument, square: Square) -> tuple[slice, slice]:
+    """The rows and columns of the photo that a square covers."""
+    rows = slice(max(0, square.top), min(document.height, square.top + square.side))
+    return rows, slice(max(0, square.left), min(document.width, square.left + square.side))
 
 
 def _change(change: NDArray[np.floating], channels: int) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ from restoration.inference.reactions import Classify, classify_error
 from restoration.inference.report import Progress, Restoration
 from restoration.inference.results import base_of, finished, report_of
 from restoration.inference.run import Run
-from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side
+from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side, sizes
 from restoration.inference.sizing import Costs, Place, grid_for, most_pixels, probe
 from restoration.registry import MODELS, Registry
 from restoration.weights import WeightStore
@@ -97,8 +97,7 @@ class Engine:
 
     def has_fast(self, card: ModelCard) -> bool:
         """Whether the fast precision is more than the usual one here: on the CPU, by OpenVINO, with an int8 graph."""
-        able = self.device == "cpu" and self._backend != "torch"
-        return able and fast_facts(card, self.store) is not None
+        return self.device == "cpu" and self._backend != "torch" and fast_facts(card, self.store) is not None
 
     def place(self, card: ModelCard, precision: str = "auto") -> Place:
         """The device and precision a job of this card begins with, by a wish of PRECISIONS (else OptionError)."""
@@ -263,6 +262,7 @@ class Engine:
         ready = partial(loaded.ready, job.precision, shortest_side(job))
         yield ready(began)
         try:
+            loaded.prepare(job.precision, *sizes(job).most_common(1)[0])
             context = yield from observe(loaded.observe, job)
             yield from run_job(partial(loaded, precision=job.precision, context=context), job)
         finally:

@@ -106,6 +106,11 @@ class Loaded:
             notes = (self._refused,) if precision == INT8 and self._refused and not self.notes else self.notes
         return Ready(self.checkpoint, time.perf_counter() - began, backend.name, notes, used)
 
+    def prepare(self, precision: str, size: tuple[int, int], calls: int) -> None:
+        """Makes ready for so many tiles of one (height, width)."""
+        with self._lock:
+            self._choose(precision, min(size))[0].prepare(*size, calls)
+
     def release(self) -> None:
         """Gives back the memory that only the last picture needed."""
         with self._lock:

@@ -7,6 +7,7 @@ Everything that crosses to a worker is a plain value or an array (`Job` in; `Rea
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -115,13 +116,19 @@ def run_job(call: Call, job: Job) -> Generator[Finished]:
         expected = (pixels.shape[0] * job.scale, pixels.shape[1] * job.scale, 3)
         if answer.shape != expected:
             raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
+        del pixels  # finishing takes memory, too
         yield Finished(index, _finish(answer, job, tile), seconds)
+
+
+def sizes(job: Job) -> Counter[tuple[int, int]]:
+    """How many pictures of each (height, width) in pixels the network is given."""
+    contexts = (tile.context for tile in job.tiles)
+    return Counter((max(job.minimum, each.height), max(job.minimum, each.width)) for each in contexts)
 
 
 def shortest_side(job: Job) -> int:
     """The shortest side of all pictures the network is given, pixels."""
-    contexts = [tile.context for tile in job.tiles]
-    return max(job.minimum, min(min(context.height, context.width) for context in contexts))
+    return min(map(min, sizes(job)))
 
 
 def observe(look: Observe, job: Job) -> Generator[Observed, None, NDArray[np.float32] | None]:
@@ -162,11 +169,15 @@ def to_float(samples: Samples) -> NDArray[np.float32]:
 
 
 def from_float(values: NDArray[np.float32], dtype: np.dtype[Any], *, low: float = 0.0, high: float = 1.0) -> Samples:
-    """Float values (white at 1.0) -> samples of a depth: clipped, and rounded to the nearest integer."""
-    values = np.clip(values, low, high)
+    """Float values (white at 1.0) -> samples of a depth: clipped, and rounded to the nearest integer.
+
+    Works in the memory of `values`.
+    """
+    np.clip(values, low, high, out=values)
     if dtype.kind != "u":
         return values.astype(np.float32)
-    return np.rint(values * _white(dtype)).astype(dtype)
+    values *= _white(dtype)
+    return np.rint(values, out=values).astype(dtype)
 
 
 def _white(dtype: np.dtype[Any]) -> np.float32:

@@ -148,9 +148,7 @@ class _Piece:
     square: Square
 
 
-def _begun(
-    document: ImageDocument, squares: Sequence[Square], reuse: bool
-) -> tuple[Samples, Iterable[_Piece]]:
+def _begun(document: ImageDocument, squares: Sequence[Square], reuse: bool) -> tuple[Samples, Iterable[_Piece]]:
     """The pixels to blend into, and the pieces: of the photo itself, or copied from it where it is blended into."""
     areas = [_area(document, square) for square in squares]
     samples = sum(document.color[area].size for area in areas)

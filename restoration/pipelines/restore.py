@@ -43,9 +43,7 @@ def stream(
             yield step
 
 
-def _steps(
-    engine: Engine, document: ImageDocument, request: Request, reuse: bool
-) -> Generator[Progress | Restoration]:
+def _steps(engine: Engine, document: ImageDocument, request: Request, reuse: bool) -> Generator[Progress | Restoration]:
     if request.task == FACES.id:
         from restoration.pipelines import faces
 

@@ -17,6 +17,7 @@ from gradio.context import get_blocks_context
 
 from restoration.images.writing import FORMATS
 from restoration.inference.engine import Engine
+from restoration.inference.fast import PRECISIONS
 from restoration.inference.report import Progress
 from restoration.pipelines.request import Request
 from restoration.tasks import TASKS, Task
@@ -79,6 +80,12 @@ def parameters(task: Task, engine: Engine) -> list[Api]:
     formats = f"{', '.join(FORMATS)}; 'same' keeps the photo's own format."
     found.append(_parameter("output_format", {"enum": list(FORMATS), "type": "string"}, "same", formats))
     found.append(_parameter("quality", {"type": "integer"}, 92, "1 to 100, for JPEG and WebP."))
+    fast = [card.name for cards in offered.values() for card in cards if engine.has_fast(card)]
+    text = (
+        "auto; fp32 for full precision; fast for int8, which "
+        f"{', '.join(fast) or 'no model'} can do here: any other runs as with auto, and the report says so."
+    )
+    found.append(_parameter("precision", {"enum": list(PRECISIONS), "type": "string"}, "auto", text))
     return found
 
 
@@ -104,9 +111,10 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         strength: object,
         output_format: object,
         quality: object,
+        precision: object = "auto",
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio finds it by its default
     ) -> Generator[Reply]:
-        asked = {"model": model, "strength": strength}
+        asked = {"model": model, "strength": strength, "precision": precision}
         yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     def enlarge(  # noqa: PLR0917 - Gradio hands the values over by position
@@ -117,9 +125,10 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         scale: object = None,
         output_format: object = "same",
         quality: object = 92,
+        precision: object = "auto",
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Generator[Reply]:
-        asked = {"model": model, "strength": strength, "scale": scale}
+        asked = {"model": model, "strength": strength, "scale": scale, "precision": precision}
         yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     return enlarge if task.id == "enlarge" else restore
@@ -172,6 +181,7 @@ def model_list(engine: Engine) -> list[dict[str, Any]]:
                 "reason": availability.reason,
                 "scores": certificate.get("scores", []),
                 "licence": certificate.get("licence") or first.licence,
+                "fast": engine.has_fast(card),
                 "default": card.family == TASKS[card.task].default_model,
             }
         )

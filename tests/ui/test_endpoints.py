@@ -55,7 +55,7 @@ def test_exactly_five_endpoints_are_public_and_every_argument_is_documented(clie
         endpoint = api["named_endpoints"][name]
         names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
         scale = ["scale"] if name == "/enlarge" else []
-        assert names == ["image", "model", "strength", *scale, "output_format", "quality"]
+        assert names == ["image", "model", "strength", *scale, "output_format", "quality", "precision"]
         assert [p["parameter_has_default"] for p in endpoint["parameters"]] == [False] + [True] * (len(names) - 1)
         assert all(p["python_type"]["description"] and p["python_type"]["type"] for p in endpoint["parameters"])
         assert endpoint["parameters"][0]["python_type"]["type"] == "filepath"

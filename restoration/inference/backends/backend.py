@@ -50,6 +50,10 @@ class Backend(Protocol):
         """
         ...
 
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Makes ready for so many pictures of one size (pixels), where that is worth something."""
+        ...
+
     def release(self) -> None:
         """Gives back the memory of the last pictures; the next call takes what it needs again."""
         ...

@@ -59,6 +59,9 @@ class CudaBackend:
             answer = forward(*inputs)[0].float().permute(1, 2, 0).contiguous()
             return _to_host(answer)
 
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Nothing: what runs pictures of a shape is made while they come."""
+
     def release(self) -> None:
         """Keeps the graphs: they are small, and what they are for comes again."""
 

@@ -57,7 +57,8 @@ def encode(samples: NDArray[np.uint8], options: dict[str, Any], *, reuse: bool =
     except ImportError:
         return None
     gray = samples.shape[2] == 1
-    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if options["subsampling"] else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    halved = options["subsampling"] and not gray
+    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     wanted = [cv2.IMWRITE_JPEG_QUALITY, options["quality"], cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
     try:
         written, encoded = cv2.imencode(".jpg", samples if gray else _bgr(samples, reuse), wanted)

@@ -127,16 +127,29 @@ def neutral_context(network: nn.Module, device: str) -> NDArray[np.float32]:
 def observe_picture(network: nn.Module, pixels: NDArray[np.float32], device: str) -> Iterator[NDArray[np.float32]]:
     """What a network that observes sees in a picture, (height, width, 3) RGB in 0..1: better and better contexts.
 
-    Always in fp32. Each step is one call, so that its caller can stop in between.
+    Always in fp32, and on a CPU in one thread: these are thousands of small steps, at each of which a second thread
+    would be waited for (with its core busy elsewhere, ten times as long as the work takes). Each look is one call, so
+    that its caller can stop in between.
     """
     x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
     looks = cast(Observer, network).observe(x)
     while True:
-        with computing(device, "fp32"):
+        with computing(device, "fp32"), one_thread():
             context = next(looks, None)
         if context is None:
             return
         yield context.float().cpu().numpy()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's arithmetic on the CPU without a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

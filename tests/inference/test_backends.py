@@ -23,7 +23,7 @@ from restoration.inference.backends.backend import (
     choose_backend,
 )
 from restoration.inference.backends.compiled_graph import CompiledGraph
-from restoration.inference.backends.openvino_backend import OpenVinoBackend, blurred, check_picture, compare, compiler
+from restoration.inference.backends.openvino_backend import blurred, check_picture, compare, compiler
 from restoration.inference.backends.parts import parts_of, shaken_context
 from restoration.inference.device import call_network, place_network
 from restoration.inference.engine import finish

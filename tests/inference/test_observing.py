@@ -120,3 +120,26 @@ def test_clipped_lights_do_not_count() -> None:
     color[:, :128] = rng.choice([255, 20], (128, 128, 1), p=[0.9, 0.1])
     color[:, 384:] = rng.choice([140, 90], (128, 128, 1))
     assert observed_window(color, 128).left >= 256
+
+
+def test_looks_run_in_one_thread_and_the_tiles_in_all() -> None:
+    threads: list[tuple[str, int]] = []
+
+    class Counting(Levelling):
+        def observe(self, x: Tensor):
+            for context in super().observe(x):
+                threads.append(("look", torch.get_num_threads()))
+                yield context
+
+        def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+            threads.append(("tile", torch.get_num_threads()))
+            return super().forward(x, context)
+
+    card = make_card(Counting, name="counting", observes=64)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        finish(make_engine(card).stream(picture(80, 70), card))
+    finally:
+        torch.set_num_threads(usual)
+    assert set(threads) == {("look", 1), ("tile", 2)}

@@ -464,3 +464,27 @@ def test_training_portraits_are_cut_about_as_they_were():
     assert abs(side - 256) < 9
     assert abs(x - 128) < 5
     assert abs(y - 128) < 5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_faces_blended_into_the_photo_itself_are_what_a_copy_would_hold(make, channels):
+    found = [
+        Face(left=100, top=100, width=100, height=110),
+        Face(left=150, top=120, width=100, height=100),
+        Face(left=-20, top=300, width=90, height=90),
+    ]
+    color = np.random.default_rng(0).integers(0, 256, (700, 700, channels), dtype=np.uint8)
+    results = []
+    for reuse in (False, True):
+        document = ImageDocument(color=color.copy())
+        steps = faces.stream(make(negative)[0], document, REQUEST, detector=At(*found), reuse=reuse)
+        results.append(finish(steps).image.color)
+        assert np.shares_memory(results[-1], document.color) is reuse
+    assert (results[0] == results[1]).all()
+    assert not (results[0] == color).all()
+
+
+def test_a_photo_that_is_all_faces_is_copied_at_once(make):
+    document = ImageDocument(color=ASTRONAUT.copy())
+    steps = faces.stream(make(negative)[0], document, REQUEST, detector=At(*[ASTRONAUT_FACE] * 20), reuse=True)
+    assert not np.shares_memory(finish(steps).image.color, document.color)

@@ -50,24 +50,24 @@ def encode(samples: NDArray[np.uint8], options: dict[str, Any], *, reuse: bool =
         options: Pillow's: "quality", "subsampling" (0 for 4:4:4, 2 for 4:2:0), and metadata.
         reuse: the samples may be overwritten.
 
-    Returns: None where OpenCV cannot.
+    Returns: None for gray, of which Pillow's copy is no larger, and where OpenCV cannot.
     """
     try:
         import cv2
     except ImportError:
         return None
-    gray = samples.shape[2] == 1
-    halved = options["subsampling"] and not gray
-    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if halved else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
+    if samples.shape[2] == 1:
+        return None
+    factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if options["subsampling"] else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     wanted = [cv2.IMWRITE_JPEG_QUALITY, options["quality"], cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
     try:
-        written, encoded = cv2.imencode(".jpg", samples if gray else _bgr(samples, reuse), wanted)
+        written, encoded = cv2.imencode(".jpg", _bgr(samples, reuse), wanted)
     except cv2.error:
         return None
     if not written:
         return None
     small = BytesIO()
-    Image.new("L" if gray else "RGB", (8, 8)).save(small, format="JPEG", **options)
+    Image.new("RGB", (8, 8)).save(small, format="JPEG", **options)
     head, body = small.getvalue(), memoryview(encoded).cast("B")
     return b"".join((head[: _after_metadata(head)], body[_after_metadata(body) :]))
 

@@ -88,17 +88,18 @@ def call_network(
 
     Args:
         network: on its device, as `place_network` leaves it.
-        pixels: (height, width, 3) RGB in 0..1; as a tensor it is channels-last without a copy.
+        pixels: (height, width, 3) RGB in 0..1, or (n, ...); as a tensor it is channels-last without a copy.
         precision: "fp32", or "bf16" or "fp16" for autocast with the input and the answer in fp32.
         context: what `observe_picture` gave, for a network that observes.
 
-    Returns: (height * scale, width * scale, 3), not clamped. Tensors are moved before they are permuted, so that in
-        a forked worker nothing is computed by the CPU's thread pool, which does not survive a fork.
+    Returns: (height * scale, width * scale, 3), or (n, ...), not clamped. Tensors are moved before they are permuted:
+        in a forked worker nothing may be computed by the CPU's thread pool, which does not survive a fork.
     """
-    x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
+    x = torch.from_numpy(pixels.reshape(-1, *pixels.shape[-3:])).to(torch_device(device)).permute(0, 3, 1, 2)
     more = () if context is None else (torch.from_numpy(context).to(torch_device(device)),)
     with computing(device, precision):
-        return network(x, *more)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+        answer = network(x, *more).float().permute(0, 2, 3, 1)
+        return (answer[0] if pixels.ndim == 3 else answer).contiguous().cpu().numpy()
 
 
 def return_freed_memory() -> None:

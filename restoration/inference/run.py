@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,14 @@ from restoration.inference.reactions import Classify, Reaction, cpu_sentence
 from restoration.inference.report import Progress
 from restoration.inference.runner import Finished, Job, Observed, Ready
 from restoration.inference.sizing import Place, grid_for, most_pixels
-from restoration.inference.tiling import Tile
+from restoration.inference.tiling import Box, Tile
 
 LONG_SECONDS = 60.0
 LONG_CALL_SECONDS = 1.0
 OBSERVING_SECONDS = 6.0
 """Per million pixels of the window: what measuring blur takes on one core of 2024."""
+TOGETHER = 8
+"""Squares of a fixed size in one call on a GPU; other tiles fill it alone, since one larger tile has less margin."""
 _MOST_HALVINGS = 4
 _LOG = logging.getLogger(__name__)
 
@@ -72,7 +74,8 @@ class Run:
         self._range = _value_range(document.color)
         self._canvas = Canvas(document.color, card.scale, reuse=reuse)
         self._grid = grid_for(card, document.height, document.width)
-        self.tiles = deque([Tile(self._grid.whole, self._grid.whole)])
+        self.tiles = deque(_squares(self._grid.whole, card.size.fixed))
+        self._batch = TOGETHER if place.device != "cpu" and card.size.fixed else 1
         self._context: NDArray[np.float32] | None = None
         self._window = observed_window(document.color, card.observes) if card.observes else None
         self._halvings = 0
@@ -110,6 +113,7 @@ class Run:
             low=low,
             high=high,
             tiles=tuple(self.tiles),
+            batch=self._batch,
             seconds=self._left_megapixels() * self._rate + self._observing_seconds(),
         )
 
@@ -170,7 +174,9 @@ class Run:
         reaction = classify(error)
         if reaction is Reaction.SHOW:
             raise error
-        if reaction is Reaction.RETRY_SMALLER and self._halve():
+        if reaction is Reaction.RETRY_SMALLER and self._batch > 1:
+            self._batch = 1
+        elif reaction is Reaction.RETRY_SMALLER and self._halve():
             self.warn("The memory was too small for the planned tiles: smaller ones were used.")
         elif self.place.device != "cpu":
             if reaction is Reaction.BUG:
@@ -227,7 +233,7 @@ class Run:
         return True
 
     def _move(self, place: Place, sentence: str) -> None:
-        self.place, self.planned, self._halvings = place, False, 0
+        self.place, self.planned, self._halvings, self._batch = place, False, 0, 1
         self.warn(sentence)
 
     def _replace_tiles(self, tiles: Iterable[Tile]) -> None:
@@ -246,6 +252,13 @@ class Run:
             self.warn(
                 f"One step takes about {longest_call:.1f} s with this model on this machine: stopping waits for it."
             )
+
+
+def _squares(whole: Box, side: int | None) -> Iterator[Tile]:
+    """The tiles before a plan: the picture, or the squares of a row of them."""
+    for left in range(0, whole.right, side or whole.right):
+        square = Box(0, left, whole.bottom, left + (side or whole.right))
+        yield Tile(square, square)
 
 
 def _value_range(color: Samples) -> tuple[float, float]:

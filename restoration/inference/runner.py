@@ -37,6 +37,7 @@ class Job:
     context: what it observed, handed to every tile.
     low, high: results are clipped to this range (1.0 is white).
     tiles: what is left to do.
+    batch: how many tiles at once; above 1 only where all are of one size.
     seconds: the predicted computing time; a scheduler is asked for GPU time by it.
     """
 
@@ -53,6 +54,7 @@ class Job:
     low: float = 0.0
     high: float = 1.0
     tiles: tuple[Tile, ...]
+    batch: int = 1
     seconds: float = 0.0
 
 
@@ -62,7 +64,7 @@ class Ready:
 
     checkpoint: the name of the weights.
     seconds: since the worker began.
-    backend: "torch" or "openvino".
+    backend: its name.
     notes: sentences for the visitor about the backend.
     precision: in which it computes, where that is not what the job asked for; "" = it is.
     """
@@ -103,21 +105,25 @@ class Finished:
 
 
 def run_job(call: Call, job: Job) -> Generator[Finished]:
-    """Computes a job's tiles in order; closing the generator stops between two tiles.
+    """Computes a job's tiles in order; closing the generator stops between two calls.
 
     Args:
-        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3).
+        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3); with batches, (n, ...) -> (n, ...), too.
     """
-    for index, tile in enumerate(job.tiles):
-        pixels = network_input(job.color, tile.context, minimum=job.minimum)
+    for first in range(0, len(job.tiles), job.batch):
+        tiles = job.tiles[first : first + job.batch]
+        pictures = [network_input(job.color, tile.context, minimum=job.minimum) for tile in tiles]
+        pixels = pictures[0] if len(tiles) == 1 else np.stack(pictures)
+        del pictures
         started = time.perf_counter()
         answer = call(pixels)
-        seconds = time.perf_counter() - started
-        expected = (pixels.shape[0] * job.scale, pixels.shape[1] * job.scale, 3)
+        seconds = (time.perf_counter() - started) / len(tiles)
+        expected = (*pixels.shape[:-3], pixels.shape[-3] * job.scale, pixels.shape[-2] * job.scale, 3)
         if answer.shape != expected:
             raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
         del pixels  # finishing takes memory, too
-        yield Finished(index, _finish(answer, job, tile), seconds)
+        for index, tile in enumerate(tiles, first):
+            yield Finished(index, _finish(answer if len(tiles) == 1 else answer[index - first], job, tile), seconds)
 
 
 def sizes(job: Job) -> Counter[tuple[int, int]]:

@@ -12,6 +12,7 @@ from benchmarks.large_file import ProgressLost
 from benchmarks.subjects import PUBLISHED, published_card
 from benchmarks.trials import TRIALS, TrialFailed
 from restoration.cli.main import main
+from restoration.inference.backends.backend import LEAST_PSNR
 from tests.ui.fakes import CARDS, fake_engine
 
 SMALL = (96, 128)
@@ -42,6 +43,27 @@ def test_torch_is_raced_whatever_backend_was_asked_for(monkeypatch):
     monkeypatch.setattr(trials, "interleaved", timed)
     assert trials.torch_path("openvino") == {"seconds": 2.0, "ratio": 4.5}
     assert seen == [{"ours", "predict.py"}]
+
+
+def one_second(calls):
+    for call in calls.values():
+        call()
+    return dict.fromkeys(calls, 1.0)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_int8_graph_is_made_and_raced_and_one_that_is_refused_is_no_race(monkeypatch, trusted):
+    pytest.importorskip("nncf")
+    monkeypatch.setattr(trials, "HD", SMALL)
+    monkeypatch.setattr(trials, "interleaved", one_second)
+    if not trusted:
+        monkeypatch.setitem(LEAST_PSNR, "int8", 200.0)
+        with pytest.raises(TrialFailed, match="the int8 graph was not used OpenVINO's result was only"):
+            trials.int8("auto")
+        return
+    found = trials.int8("auto")
+    assert found["ratio"] == 1.0
+    assert 30 < found["psnr"] < 80
 
 
 def test_tiles_are_timed_against_the_whole_picture(monkeypatch):

@@ -20,9 +20,9 @@ from restoration.images.document import ImageDocument, Origin
 from restoration.images.limits import Limits
 from restoration.inference.engine import Engine, finish
 from restoration.inference.report import Progress, Restoration
-from restoration.pipelines import detection, faces
+from restoration.pipelines import detection, face_squares, faces
 from restoration.pipelines.detection import Face, YuNet
-from restoration.pipelines.faces import Square, blend, cut, face_mask, face_square
+from restoration.pipelines.face_squares import Square, blend, cut, face_mask, face_square
 from restoration.pipelines.request import Request
 from restoration.registry import Registry
 from restoration.weights import Availability, WeightStore
@@ -328,7 +328,7 @@ def test_a_huge_face_is_blended_in_bands_without_a_seam(run, monkeypatch):
     picture = cv2.resize(ASTRONAUT, (1024, 1024), interpolation=cv2.INTER_CUBIC)
     face = Face(left=356, top=126, width=180, height=226)
     whole = run(ImageDocument(color=picture), detector=At(face)).image.color
-    monkeypatch.setattr(faces, "BAND_PIXELS", 5000)
+    monkeypatch.setattr(face_squares, "BAND_PIXELS", 5000)
     banded = run(ImageDocument(color=picture), detector=At(face)).image.color
     assert np.abs(whole.astype(int) - banded).max() <= 1
     assert (whole != banded).mean() < 1e-3

@@ -193,10 +193,19 @@ def _graphs(parts: Parts, fixed: int | None, disk: GraphCache | None) -> Iterato
     yield convert(parts.body, channels=parts.channels, side=fixed), True
 
 
-def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None = None, context: Context = None) -> None:
+def compare(
+    backend: Run,
+    reference: Run,
+    precision: str,
+    *,
+    fixed: int | None = None,
+    context: Context = None,
+    who: str = "OpenVINO",
+) -> None:
     """Runs both on small pictures.
 
     Args:
+        who: how the sentence calls the backend.
         context: what both are given beside the pictures, which are blurred by it where it is a kernel.
 
     Raises:
@@ -207,10 +216,10 @@ def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None =
         answer, expected = backend(pixels), reference(pixels)
         difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
         if not difference <= TOLERANCES[precision]:  # NaN too
-            raise BackendFailed(f"OpenVINO's result was off by {255 * difference:.1f}/255 in {precision}")
+            raise BackendFailed(f"{who}'s result was off by {255 * difference:.1f}/255 in {precision}")
         psnr = -10 * np.log10(max(float(np.square(answer - expected).mean()), 1e-12))
         if psnr < LEAST_PSNR.get(precision, 0):
-            raise BackendFailed(f"OpenVINO's result was only {psnr:.0f} dB from the network's in {precision}")
+            raise BackendFailed(f"{who}'s result was only {psnr:.0f} dB from the network's in {precision}")
 
 
 def check_picture(height: int, width: int) -> NDArray[np.float32]:

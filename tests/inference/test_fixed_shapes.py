@@ -64,8 +64,8 @@ def test_small_sizes_get_one_when_they_come_again_and_large_ones_at_once():
         assert not fixed(loaded)._graphs
     loaded.prepare("fp32", (64, 96), 1)
     assert list(fixed(loaded)._graphs) == [(64, 96)]
-    loaded.prepare("fp32", (700, 700), 1)
-    assert (700, 700) in fixed(loaded)._graphs
+    loaded.prepare("fp32", (1000, 1500), 1)
+    assert (1000, 1500) in fixed(loaded)._graphs
 
 
 def test_the_latest_are_kept():
@@ -107,9 +107,9 @@ def test_the_tiles_of_a_large_picture_are_run_by_one(monkeypatch):
 
 def test_their_memory_is_given_back_and_taken_again():
     loaded = load(THREE)
-    loaded.prepare("fp32", (700, 700), 1)
-    pixels = check_picture(700, 700)
+    loaded.prepare("fp32", (1000, 1500), 1)
+    pixels = check_picture(1000, 1500)
     before = loaded(pixels, "fp32")
     loaded.release()
-    assert fixed(loaded)._graphs[700, 700]._request is None
+    assert fixed(loaded)._graphs[1000, 1500]._request is None
     assert (loaded(pixels, "fp32") == before).all()

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restoration.inference import observing
 from restoration.inference.engine import finish
 from restoration.inference.observing import observed_window
 from restoration.inference.tiling import Box
@@ -104,6 +105,14 @@ def test_the_window_lies_where_the_structure_is(dtype: str) -> None:
     assert window.bottom >= box.bottom
     assert window.left <= box.left
     assert window.right >= box.right
+
+
+def test_a_picture_of_many_bands_is_looked_at_as_one_is(monkeypatch) -> None:
+    color = np.random.default_rng(0).integers(0, 256, (333, 210, 3), dtype=np.uint8)
+    whole = observing._structure(color)
+    monkeypatch.setattr(observing, "_BAND_ROWS", 7)
+    assert (observing._structure(color) == whole).all()
+    assert whole.shape == (3, 83, 52)
 
 
 def test_edges_of_one_direction_tell_less_than_corners() -> None:

@@ -19,7 +19,7 @@ from restoration.inference.backends.backend import TOLERANCES, BackendFailed
 from restoration.inference.backends.compiled_graph import CompiledGraph
 from restoration.inference.backends.conversion import import_openvino
 
-LARGE_PIXELS = 1_500_000
+LARGE_PIXELS = 400_000
 """Of the answer: the free graph takes 0.1 to 0.45 GB for a million."""
 MANY_CALLS, MANY_JOBS = 4, 2
 _MOST_GRAPHS, _MOST_REMEMBERED = 2, 100

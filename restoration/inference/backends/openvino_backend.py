@@ -87,7 +87,8 @@ class OpenVinoBackend:
         """
         height, width, channels = pixels.shape
         answer = np.empty((1, height * self._scale, width * self._scale, channels), np.float32)
-        given = (self._prepare(pixels, context) - MIDDLE)[None]
+        prepared = self._prepare(pixels, context)
+        given = np.subtract(prepared, MIDDLE, out=None if np.may_share_memory(prepared, pixels) else prepared)[None]
         written = self._fixed.infer(given, answer) if self._fixed is not None else None
         if written is None:
             written = self._graph.infer(given, answer)

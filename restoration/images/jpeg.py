@@ -68,7 +68,7 @@ def encode(samples: NDArray[np.uint8], options: dict[str, Any], *, reuse: bool =
         return None
     small = BytesIO()
     Image.new("RGB", (8, 8)).save(small, format="JPEG", **options)
-    head, body = small.getvalue(), memoryview(encoded).cast("B")
+    head, body = small.getvalue(), encoded.data
     return b"".join((head[: _after_metadata(head)], body[_after_metadata(body) :]))
 
 
@@ -86,5 +86,5 @@ def _bgr(samples: NDArray[np.uint8], reuse: bool) -> NDArray[np.uint8]:
         return np.ascontiguousarray(samples[..., ::-1])
     for top in range(0, len(samples), _BAND_ROWS):
         rows = samples[top : top + _BAND_ROWS]
-        rows[...] = rows[..., ::-1].copy()
+        rows[...] = rows[..., ::-1]  # by a copy of the band
     return samples

@@ -6,7 +6,7 @@ The names "cpu" and "cuda" travel through the engine; only here do they become t
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol, cast
 
@@ -78,7 +78,7 @@ def place_network(network: nn.Module, device: str) -> nn.Module:
 
 
 def call_network(
-    network: nn.Module,
+    network: Callable[..., Tensor],
     pixels: NDArray[np.float32],
     device: str,
     precision: str,

@@ -56,6 +56,13 @@ def test_every_pixel_belongs_to_one_core_and_sees_its_margin(height, width, tile
     assert len(tiles) == -(-height // tile) * -(-width // tile)
 
 
+@settings(deadline=None, max_examples=200)
+@given(st.integers(200, 4000), st.integers(2, 9), st.integers(0, 130), st.sampled_from([8, 32]))
+def test_steps_that_differ_by_the_grid_leave_every_core_its_margin(height, count, margin, align):
+    grid = Grid(height=height, width=1, margin=margin, align=align)
+    assert_lawful(grid.tiles(grid.whole, count, 1), grid, grid.whole)
+
+
 @settings(deadline=None, max_examples=60)
 @given(SIDES, SIDES, st.floats(1, 2e5), st.integers(0, 70), st.sampled_from([1, 4, 32]))
 def test_a_fitted_plan_keeps_to_its_pixels_unless_the_cores_are_the_smallest(height, width, pixels, margin, align):

@@ -1,6 +1,7 @@
 """What is measured beside the races: each trial tells what it should, and a failure ends only itself."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -135,9 +136,19 @@ def test_a_large_file_tells_memory_and_progress(on_fakes, tmp_path, monkeypatch)
     assert 0 < found["longest_silence_seconds"] <= found["seconds"]
 
 
-def test_too_little_progress_is_no_result(on_fakes, tmp_path):
+def test_too_little_progress_is_no_result(on_fakes, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_file, "LEAST_STEPS", 10**6)
     with pytest.raises(ProgressLost, match="steps of progress"):
         large(on_fakes, tmp_path)
+
+
+def test_faces_are_measured_on_a_picture_with_a_face(on_fakes, tmp_path, monkeypatch):
+    with pytest.raises(ProgressLost, match="no face was found"):
+        large(on_fakes, tmp_path, "faces")
+    monkeypatch.setattr(large_file, "SIZE", (4096, 4200))
+    monkeypatch.setattr(on_fakes, "limits", replace(on_fakes.limits, megapixels=20, megabytes=20))
+    with large_file.large_jpeg() as path:
+        assert large_file.measure("faces", "torch", path)["steps"] >= 2
 
 
 @pytest.mark.parametrize("seen", [[], [(1.0, 0, 40)] * 30, [(1.0, n % 7, 6) for n in range(30)]])

@@ -47,7 +47,7 @@ DAMAGED = "The picture is damaged, cut short or of a rare kind, and cannot be re
 _STRANGE_TIFF = (
     "The TIFF is damaged, or of a rare kind that is not read; save it as PNG, or as TIFF without compression."
 )
-_TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PHOTOMETRIC, _YCBCR = 322, 323, 277, 262, 6
+_TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PHOTOMETRIC, _BITS, _YCBCR = 322, 323, 277, 262, 258, 6
 _PROFILE = b"ICC_PROFILE\0"  # begins each of a JPEG's segments of its profile
 _PREVIEW = "Large Thumbnail"  # what cameras put behind the photograph for their own screens
 _MOST_SAMPLES = 16  # channels of a TIFF; each takes memory
@@ -62,8 +62,16 @@ class _Tiff(TiffImageFile):
         super().load_prepare()
 
     def _setup(self) -> None:
-        """Leaves uncompressed YCbCr to libtiff, which knows about its subsampling; Pillow itself does not."""
+        """Leaves uncompressed YCbCr to libtiff, which knows about its subsampling; Pillow itself does not.
+
+        And Pillow knows 12-bit gray only where zero is black; `modes` turns it round.
+        """
+        white_is_zero = self.tag_v2.get(_PHOTOMETRIC) == 0 and self.tag_v2.get(_BITS) == (12,)
+        if white_is_zero:
+            self.tag_v2[_PHOTOMETRIC] = 1
         super()._setup()
+        if white_is_zero:
+            self.tag_v2[_PHOTOMETRIC] = 0
         if self.tag_v2.get(_PHOTOMETRIC) == _YCBCR and not self.use_load_libtiff:
             self.use_load_libtiff = True
             whole = (0, 0, *self._tile_size)

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard, Tiling
-from restoration.errors import RestorationError
+from restoration.errors import ImageFileError, RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.images.limits import Limits
 from restoration.inference.fast import INT8
 from restoration.inference.observing import observed_window
 from restoration.inference.reactions import Classify, Reaction, cpu_sentence
@@ -47,6 +48,7 @@ class Run:
         strength: above 0, up to 1.
         base: what strength mixes with, at the output's size; None at strength 1.
         wish: the precision that was asked for, one of PRECISIONS.
+        limits: of every device; None for none.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Run:
         strength: float,
         base: Samples | None,
         wish: str = "auto",
+        limits: Limits | None = None,
     ) -> None:
         self.document, self.card, self.place = document, card, place
         self.checkpoint, self.backend, self.precision = "", "torch", place.precision
@@ -65,7 +68,7 @@ class Run:
         self.planned = False
         self.predicted_seconds = self.observed_seconds = 0.0
         self.warnings: dict[str, None] = {}  # a set that keeps its order
-        self._strength, self._base, self._wish = strength, base, wish
+        self._strength, self._base, self._wish, self._limits = strength, base, wish, limits
         self._range = _value_range(document.color)
         height, width, channels = document.color.shape
         shape = (height * card.scale, width * card.scale, channels)
@@ -221,8 +224,26 @@ class Run:
         return True
 
     def _move(self, place: Place, sentence: str) -> None:
+        if place.device != self.place.device and self._limits is not None:
+            self._check_limits(self._limits.on(place.device))
         self.place, self.planned, self._halvings = place, False, 0
         self.warn(sentence)
+
+    def _check_limits(self, limits: Limits) -> None:
+        """Those of the device that is left.
+
+        Raises:
+            ImageFileError: the picture or its result is too large for it.
+        """
+        document, scale = self.document, self.card.scale
+        try:
+            limits.check_input(document.height, document.width)
+            limits.check_output(document.height * scale, document.width * scale)
+        except ImageFileError as error:
+            reason = str(error)
+            raise ImageFileError(
+                f"The GPU cannot be used now, and the CPU takes less: {reason[0].lower()}{reason[1:]}"
+            ) from error
 
     def _replace_tiles(self, tiles: Iterable[Tile]) -> None:
         self.tiles = deque(tiles)

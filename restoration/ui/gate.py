@@ -41,7 +41,7 @@ CLOSED = (*_UNUSED, *(f"/gradio_api{route}" for route in _UNUSED if route != "/o
 WRONG_REQUEST = "This request does not fit any endpoint here: its name, its number or its arguments are wrong."
 DISK_FULL = "The server's disk is full: please try again in some minutes."
 _JOINING = ("/call/", "/run/", "/api/", "/queue/join", "/cancel")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last one: more than this process may write
 
 
 def disk_is_full(error: BaseException | None) -> bool:

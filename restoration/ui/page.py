@@ -21,7 +21,7 @@ from restoration.ui.handlers import connect
 from restoration.ui.logs import in_request
 from restoration.ui.panel import EXAMPLES_FOLDER, build_panel
 from restoration.ui.reception import Reception
-from restoration.ui.speaking import request_id, spoken, spoken_errors
+from restoration.ui.speaking import OUR_MISTAKE, note_refusal, request_id, spoken, spoken_errors
 from restoration.ui.uploads import NOT_UPLOADED
 
 TITLE = "Photo Restoration"
@@ -74,6 +74,12 @@ class Page(gr.Blocks):
         try:
             with in_request(identity), spoken_errors(identity):
                 return await super().process_api(block_fn, inputs, state, request, **named)
+        except gr.Error as error:
+            if error.title != OUR_MISTAKE:
+                note_refusal(request)
+            if error.print_exception:  # Gradio's own, about a value no widget gives; it would repeat it in the log
+                raise spoken(WRONG_REQUEST) from error
+            raise
         finally:
             if state is not None:  # Gradio keeps every session's last values, photos inside of JSON too, for deep links
                 state.config_values.clear()

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -27,7 +28,7 @@ from restoration.tasks import TASKS
 from restoration.ui.bodies import BodyLimit
 from restoration.ui.desk import Desk
 from restoration.ui.downloads import bound_downloads
-from restoration.ui.gate import Gate
+from restoration.ui.gate import Gate, refuse_malformed
 from restoration.ui.panel import EXAMPLES_FOLDER, broken_cards, families
 from restoration.ui.rates import RateLimit
 from restoration.ui.settings import Serving
@@ -151,6 +152,7 @@ def launch_options(health: Health, address: Address, serving: Serving) -> dict[s
                 Middleware(BodyLimit, megabytes=megabytes),
             ],
             "routes": [Route("/healthz", health.answer)],
+            "exception_handlers": {RequestValidationError: refuse_malformed},
         },
     }
 

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from restoration.ui.gate import CLOSED, DISK_FULL, WRONG_REQUEST, Gate
+from restoration.ui.gate import CLOSED, DISK_FULL, REFUSED, WRONG_REQUEST, Gate
 from restoration.ui.rates import RateLimit, refusal_of, visitor
 from restoration.ui.settings import ANY_PROXY
 
@@ -114,6 +114,17 @@ def test_the_log_names_the_kind_of_route_and_no_file(caplog: pytest.LogCaptureFi
     fields = [record.fields for record in caplog.records if hasattr(record, "fields")]
     assert [(each["method"], each["route"], each["status"]) for each in fields] == [("POST", "anything", 200)]
     assert "holiday" not in str(fields)
+
+
+async def _refused(request: Request) -> JSONResponse:
+    request.scope["state"][REFUSED] = request.query_params.get("refused") == "yes"
+    return JSONResponse({"error": "a sentence"}, status_code=500)
+
+
+def test_a_refusal_in_a_sentence_is_no_failure_of_the_server() -> None:
+    app = Starlette(routes=[Route("/gradio_api/run/x", _refused)], middleware=[Middleware(Gate)])
+    assert TestClient(app).get("/gradio_api/run/x?refused=yes").status_code == 400
+    assert TestClient(app).get("/gradio_api/run/x?refused=no").status_code == 500
 
 
 # --- rates ---

@@ -33,6 +33,8 @@ from restoration.images.tiff_encoder import encode_tiff
 
 __all__ = ["FORMATS", "encoding_notes", "output_format", "result_name", "write_image", "written_bits"]
 
+PART = ".part"
+"""The ending of a file that is being written."""
 FORMATS = ("same", "png", "jpeg", "webp", "tiff")
 
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF"}
@@ -143,14 +145,31 @@ def with_ending(path: Path, ending: str) -> Path:
 
 
 def with_temporary(final: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails."""
-    temporary = final.with_name(f".{secrets.token_hex(8)}.part")
+    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails.
+
+    The file is locked meanwhile, so that whoever finds it without a lock knows that its writer is dead.
+    """
+    temporary = final.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         with temporary.open("xb") as handle:
+            locked(handle)
             write(handle)
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def locked(handle: BinaryIO) -> bool:
+    """Locks an open file, unless somebody else has; -> whether. False where the system knows no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def flattened_on_white(color: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -62,7 +62,7 @@ class Page(gr.Blocks):
     async def process_api(
         self,
         block_fn: BlockFunction | int,
-        inputs: list[Any],
+        *args: Any,
         state: SessionState | None = None,
         request: Any = None,
         **named: Any,
@@ -73,7 +73,7 @@ class Page(gr.Blocks):
         identity = request_id(request)
         try:
             with in_request(identity), spoken_errors(identity):
-                return await super().process_api(block_fn, inputs, state, request, **named)
+                return await super().process_api(block_fn, *args, state=state, request=request, **named)
         except gr.Error as error:
             if error.title != OUR_MISTAKE:
                 note_refusal(request)

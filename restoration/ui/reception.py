@@ -7,15 +7,16 @@ refusal is an event that has failed already, so that every client of Gradio's sh
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import anyio
 import gradio as gr
 from fastapi import Request as HttpRequest
 from gradio.data_classes import PredictBodyInternal
-from gradio.queueing import AsyncQueue, Event, Queue
+from gradio.queueing import Event, Queue
 from gradio.server_messages import ProcessCompletedMessage
 from gradio.utils import error_payload
 
@@ -29,7 +30,7 @@ from restoration.ui.uploads import photo_from, stored
 LOG = logging.getLogger(__name__)
 LOOKS_AT_ONCE, DOWNLOADS_AT_ONCE = 2, 4
 
-Pushed = tuple[bool, str | list[dict[str, Any]], str]
+Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
 Check = Callable[[list[Any]], object]
 
 
@@ -106,7 +107,7 @@ class Reception:
         body.session_hash, body.event_id = event.session_hash, event._id  # pyright: ignore[reportPrivateUsage]
         async with queue.pending_message_lock:
             if event.session_hash not in queue.pending_messages_per_session:
-                queue.pending_messages_per_session[event.session_hash] = AsyncQueue()
+                queue.pending_messages_per_session[event.session_hash] = asyncio.Queue()
             queue.pending_event_ids_session.setdefault(event.session_hash, set()).add(event._id)  # pyright: ignore[reportPrivateUsage]
         queue.send_message(event, ProcessCompletedMessage(output=error_payload(error, False), success=False))
         LOG.info("refused before the queue")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import logging
+import os
 import signal
 import threading
 import time
@@ -177,6 +178,7 @@ def serve(
     health = Health(engine, desk, page)
     if warm_first:
         health.warm(engine.available())
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # uvicorn would believe this machine's visitors who they are
     told = _told_to_end()
     page.launch(**launch_options(health, address, serving), prevent_thread_lock=True, quiet=True)
     LOG.info("serving", extra={"fields": {"host": address.host, "port": address.port, "version": health.version}})

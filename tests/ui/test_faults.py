@@ -297,6 +297,17 @@ def test_the_log_is_json_and_an_error_carries_the_id_of_its_request(odd: Server,
     assert "holiday" not in odd.log.read_text()
 
 
+def test_a_visitor_of_this_machine_cannot_invent_addresses_where_no_proxy_is_trusted(start: Starter) -> None:
+    server = start(RESTORATION_RATE_LIMIT="3/minute", RESTORATION_TRUSTED_PROXIES="0")
+    statuses = [
+        httpx.post(
+            f"{server.url}/gradio_api/call/none", json={"data": []}, headers={"x-forwarded-for": f"8.8.8.{number}"}
+        ).status_code
+        for number in range(4)
+    ]
+    assert statuses == [422, 422, 422, 429]
+
+
 def test_a_visitor_who_sends_too_much_is_told_how_long_to_wait(odd: Server) -> None:
     def send(address: str) -> httpx.Response:
         headers = {"x-forwarded-for": address}

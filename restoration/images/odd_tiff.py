@@ -48,7 +48,7 @@ class OddTiff(ImageFile.ImageFile):
             raise SyntaxError("inks in numbers of another kind")
         if page.imagedepth != 1 or page.compression not in (_PLAIN, *_DEFLATED):
             raise SyntaxError("a volume, or packed in another way")
-        self.turn, self.bits = int(_tag(page, 274, 1)), page.dtype.itemsize * 8
+        self.turn, self.bits = int(_tag(page, 274, 1)), np.dtype(str(page.dtype)).itemsize * 8
         size = (page.imagewidth, page.imagelength)
         self._size = size[::-1] if self.turn in (5, 6, 7, 8) else size
         self._mode = _MODES[int(page.photometric)]

@@ -20,6 +20,7 @@ from restoration.images.document import Samples
 DAMAGED = "The colour profile in the file is damaged and was ignored."
 OVERSIZED = "The colour profile in the file is far too large and was ignored."
 CMYK_UNMANAGED = "The colours were converted from CMYK to sRGB without a colour profile, so they may look different."
+LEFT = "The colours were left in {}, which the result says in a profile."
 LAB_CONVERTED = "The colours were converted from Lab to sRGB."
 
 _SPACES = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}

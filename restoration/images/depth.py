@@ -72,17 +72,27 @@ def wide_integers(values: NDArray, *, unsigned: bool) -> tuple[NDArray[np.uint16
         values: (height, width) int32, as Pillow gives them.
         unsigned: the file held unsigned numbers, which Pillow shows as negative from 2**31 on.
 
-    Values that fit in 0..65535 stay; others are stretched from the smallest (0) to the largest (65535).
+    As `scaled_integers`.
     """
-    return scaled_integers(
-        values.astype(np.int32).view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int64)
-    )
+    if unsigned:
+        return scaled_integers(values.astype(np.int32).view(np.uint32).astype(np.int64), 2**32 - 1)
+    return scaled_integers(values.astype(np.int64), 2**31 - 1)
 
 
-def scaled_integers(values: NDArray[np.int64]) -> tuple[NDArray[np.uint16], str | None]:
-    """Whole numbers of any shape as uint16: as they are when they fit in 0..65535, else stretched, and a sentence."""
+def scaled_integers(values: NDArray[np.int64], largest: int) -> tuple[NDArray[np.uint16], str | None]:
+    """Whole numbers of any shape as uint16, and a sentence when they are not what they were.
+
+    Args:
+        values: any. largest: the largest number that the file's type can hold.
+
+    As they are when they fit in 0..65535; over the type's whole range when they use its upper four bits; otherwise
+    stretched from the smallest (0) to the largest (65535).
+    """
     low, high = int(values.min()), int(values.max())
     if low >= 0 and high <= 65535:
         return values.astype(np.uint16), None
+    if low >= 0 and high > largest // 16:
+        rounded = np.rint(values * (65535.0 / largest)).astype(np.uint16)
+        return rounded, "The picture's 32-bit whole numbers were rounded to 16 bits."
     stretched = np.rint((values - low) * (65535.0 / max(1, high - low))).astype(np.uint16)
     return stretched, f"The picture's whole numbers from {low:,} to {high:,} were scaled to 16 bits."

@@ -22,6 +22,9 @@ _STARTS = (
 )
 _TIFF_LIKE_RAW = (b"CR", b"IIII", b"MMMM")  # Canon and Phase One, at byte 8 of what is otherwise a TIFF
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
+_TEXT_BYTES = 65_536  # searched for what a text is
+_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # JPEG's kinds of frames: baseline, extended, progressive, arithmetic
+_LOSSLESS_FRAMES = (0xC3, 0xCB, 0xF7)  # the last one is JPEG-LS
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 
@@ -55,8 +58,20 @@ _REFUSED = (
     (b"II\x1a\0\0\0HEAPCCDR", "a camera raw file"),
     (b"FOVb", "a camera raw file"),
     (b"\0MRM", "a camera raw file"),
+    (b"II\xbc\x01", "a JPEG XR picture"),
+    (b"BPG\xfb", "a BPG picture"),
+    (b"FLIF", "a FLIF picture"),
+    (b"\x8aMNG\r\n", "an MNG animation"),
+    (b"\x8bJNG\r\n", "a JNG picture"),
+    (b"\x01\xda\x00", "an SGI picture"),
+    (b"\x01\xda\x01", "an SGI picture"),
+    (b"\x59\xa6\x6a\x95", "a Sun raster picture"),
+    (b"\xabKTX ", "a KTX texture"),
+    (b"\x93NUMPY", "a NumPy array"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a", "a RAR archive"),
     (b"\x1aE\xdf\xa3", "a video"),
 )
 
@@ -73,6 +88,9 @@ def identify(data: bytes) -> str:
     if not data:
         raise ImageFileError("The file is empty.")
     found = _readable(data)
+    rare = _rare_jpeg(data) if found == "JPEG" else ""
+    if rare:
+        raise ImageFileError(f"The file is {rare}; {_READS}.")
     if found is None:
         raise ImageFileError(f"The file is {_describe(data)}; {_READS}.")
     return found
@@ -100,6 +118,24 @@ def _readable(data: bytes) -> str | None:
     return _iso_media(data)
 
 
+def _rare_jpeg(data: bytes) -> str:
+    """What kind of JPEG it is when it is one that no reader here knows; "" for all others (ITU-T T.81, table B.1)."""
+    at = 2
+    while at + 5 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == 0xFF:  # a filling byte
+            at += 1
+        elif marker in _LOSSLESS_FRAMES:
+            return "a lossless JPEG"
+        elif marker in _FRAMES:
+            return "a JPEG of 12 bits per channel" if data[at + 4] == 12 else ""
+        elif marker == 0xDA or 0xD0 <= marker <= 0xD9:  # the pixels, or no segment
+            return ""
+        else:
+            at += 2 + length
+    return ""
+
+
 def _iso_media(data: bytes) -> str | None:
     """AVIF or HEIF out of the brands of an ISO base media file (ISO/IEC 14496-12, `ftyp` box)."""
     if data[4:8] != b"ftyp":
@@ -123,7 +159,7 @@ def _describe(data: bytes) -> str:
         return "a Windows metafile"
     if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3].isspace():
         return "a PNM picture"
-    return _described_text(data[:4096])
+    return "a DICOM file" if data[128:132] == b"DICM" else _described_text(data[:_TEXT_BYTES])
 
 
 def _described_text(head: bytes) -> str:

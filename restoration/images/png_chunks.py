@@ -1,7 +1,8 @@
-"""A PNG without its texts and its colour profile, which may be a thousand times larger than they look.
+"""A PNG without its texts and its colour chunks; texts and profile may be a thousand times larger than they look.
 
-Both are packed, and a reader unpacks them before anybody can ask how large they are. Here the profile is unpacked up
-to its limit, and of the texts only those stay that may hold an orientation. Format: PNG, third edition (W3C, 2025).
+They are packed, and a reader unpacks them before anybody can ask how large they are. Here the profile is unpacked up
+to its limit, and of the texts only those stay that may hold an orientation. EXIF is put before the pixels, so that the
+orientation is known with the header. Format: PNG, third edition (W3C, 2025).
 """
 
 from __future__ import annotations
@@ -11,8 +12,11 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from restoration.images.coded_colors import SRGB, CodedColors, from_code_points, from_png_numbers
+
 _SIGNATURE = 8  # bytes
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_COLORS = (b"cICP", b"iCCP", b"sRGB", b"gAMA", b"cHRM")
 _KEPT_TEXTS = (b"Raw profile type exif\0", b"Raw profile type APP1\0", b"XML:com.adobe.xmp\0")
 _LARGEST_TEXT = 500_000  # bytes, unpacked
 
@@ -22,26 +26,48 @@ class Lightened:
     """data: the file without what was taken out. profile: the ICC profile; None when there is none.
 
     oversized: there is one, larger than the limit. damaged: there is one, and it cannot be unpacked.
+    coded: the colours told in numbers, where no profile tells them.
     """
 
     data: bytes
     profile: bytes | None = None
     oversized: bool = False
     damaged: bool = False
+    coded: CodedColors = SRGB
 
 
 def lighten(data: bytes, largest_profile: int) -> Lightened:
     """Takes texts and profile out of a whole file; chunks behind a broken one stay as they are."""
-    kept, profile, end = [data[:_SIGNATURE]], None, _SIGNATURE
+    kept, late, colors, end, pixels = [data[:_SIGNATURE]], b"", dict[bytes, bytes](), _SIGNATURE, False
     for start, end, kind in _chunks(data):
         body = data[start + 8 : end - 4]
-        if kind == b"iCCP":
-            profile = body if profile is None else profile
-        elif kind not in _TEXTS or _is_wanted(kind, body):
+        pixels = pixels or kind == b"IDAT"
+        if kind in _COLORS and not pixels:
+            colors.setdefault(kind, body)
+        if kind == b"eXIf" and pixels:
+            late = late or data[start:end]
+        elif kind not in _COLORS and (kind not in _TEXTS or _is_wanted(kind, body)):
             kept.append(data[start:end])
     kept.append(data[end:])
-    lighter = b"".join(kept) if sum(map(len, kept)) < len(data) else data
-    return Lightened(lighter) if profile is None else _with_profile(lighter, profile, largest_profile)
+    if late:
+        kept.insert(2, late)  # behind the header
+    lighter = b"".join(kept) if late or sum(map(len, kept)) < len(data) else data
+    if b"cICP" in colors or b"iCCP" not in colors:
+        return Lightened(lighter, coded=_coded(colors))
+    return _with_profile(lighter, colors[b"iCCP"], largest_profile)
+
+
+def _coded(colors: dict[bytes, bytes]) -> CodedColors:
+    """By the chunk that counts most (section 11.3.2)."""
+    if len(colors.get(b"cICP", b"")) == 4:
+        return from_code_points(colors[b"cICP"][0], colors[b"cICP"][1])
+    if b"sRGB" in colors:
+        return SRGB
+    gamma, points = colors.get(b"gAMA", b""), colors.get(b"cHRM", b"")
+    return from_png_numbers(
+        int.from_bytes(gamma, "big") if len(gamma) == 4 else None,
+        struct.unpack(">8I", points) if len(points) == 32 else None,
+    )
 
 
 def _chunks(data: bytes) -> Iterator[tuple[int, int, bytes]]:

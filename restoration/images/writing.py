@@ -25,14 +25,17 @@ from PIL import Image, features
 
 from restoration.errors import OptionError
 from restoration.images import jpeg
+from restoration.images.avif_encoder import encode_deep_avif, is_deep_avif_writable
 from restoration.images.depth import to_uint8, to_uint16
 from restoration.images.document import ImageDocument
 from restoration.images.names import result_name
 from restoration.images.png_encoder import encode_png16
 from restoration.images.tiff_encoder import encode_tiff
 
-__all__ = ["FORMATS", "encoding_notes", "output_format", "result_name", "write_image"]
+__all__ = ["FORMATS", "encoding_notes", "output_format", "result_name", "write_image", "written_bits"]
 
+PART = ".part"
+"""The ending of a file that is being written."""
 FORMATS = ("same", "png", "jpeg", "webp", "tiff")
 
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF"}
@@ -82,13 +85,32 @@ def encoding_notes(document: ImageDocument, format: str) -> tuple[str, ...]:
     if format == "same" and target != _SAME.get(document.origin.format):
         reason = "its size" if target != _own_format(document) else f"its format {document.origin.format}"
         notes.append(f"The result is written as {title} because of {reason}.")
-    if target in _EIGHT_BITS and bits > 8:
-        notes.append(f"{title} holds 8 bits per channel, so the {bits} bits of this picture were rounded.")
+    if target in _EIGHT_BITS and written_bits(document, target) < _own_bits(document):
+        notes.append(
+            f"{title} holds 8 bits per channel, so the {_own_bits(document)} bits of this picture were rounded."
+        )
     elif target == "png" and bits > 16:
         notes.append("PNG holds whole numbers, so the floating-point values were rounded to 16 bits.")
     if target == "jpeg" and _is_transparent(document):
         notes.append("JPEG holds no transparency, so the picture was put on white.")
     return tuple(notes)
+
+
+def written_bits(document: ImageDocument, target: str) -> int:
+    """Bits per channel of the written file.
+
+    Args:
+        document: what is written. target: as `output_format` gives it.
+    """
+    bits = document.color.dtype.itemsize * 8
+    if target == "avif" and bits == 16 and is_deep_avif_writable():
+        return 10 if document.origin.bits == 10 else 12
+    return min(bits, {"png": 16, "tiff": 32}.get(target, 8))
+
+
+def _own_bits(document: ImageDocument) -> int:
+    bits = document.color.dtype.itemsize * 8
+    return document.origin.bits if 8 < document.origin.bits < bits else bits
 
 
 def write_image(
@@ -127,14 +149,31 @@ def with_ending(path: Path, ending: str) -> Path:
 
 
 def with_temporary(final: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails."""
-    temporary = final.with_name(f".{secrets.token_hex(8)}.part")
+    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails.
+
+    The file is locked meanwhile, so that whoever finds it without a lock knows that its writer is dead.
+    """
+    temporary = final.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         with temporary.open("xb") as handle:
+            locked(handle)
             write(handle)
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def locked(handle: BinaryIO) -> bool:
+    """Locks an open file, unless somebody else has; -> whether. False where the system knows no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def flattened_on_white(color: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -175,7 +214,12 @@ def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int
         if encoded is not None:
             handle.write(encoded)
             return
-    if target == "tiff":
+    if target == "avif" and written_bits(document, target) > 8:
+        alpha = None if document.alpha is None else to_uint16(document.alpha)
+        samples = _interleaved(to_uint16(document.color), alpha)
+        bits = written_bits(document, target)
+        handle.write(encode_deep_avif(samples, bits, quality or _QUALITY, icc=origin.icc, exif=origin.exif))
+    elif target == "tiff":
         handle.write(encode_tiff(_interleaved_tiff(document), icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     elif target == "png" and document.color.dtype != np.uint8:
         alpha = None if document.alpha is None else to_uint16(document.alpha)

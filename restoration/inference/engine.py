@@ -53,7 +53,8 @@ class Engine:
         models: the cards it may run.
         store: where their weights are; None takes the bundled ones.
         device: "auto", "cpu" or "cuda", chosen here once.
-        limits: what a result may measure.
+        limits: what pictures may measure; `limits` are those of the device, and a job that has to go on on the CPU
+            must fit into the CPU's.
         on_gpu: wraps the generator function that computes on the GPU (`spaces.GPU` on ZeroGPU, where it runs in a
             forked worker and this process must not run a network on the GPU). None, or a decorator that gives its
             function back (`spaces.GPU` elsewhere): the GPU is this process's own.
@@ -84,7 +85,8 @@ class Engine:
         self.models = models
         self.store = store or WeightStore()
         self.device = choose_device(device)
-        self.limits = (limits or Limits()).on(self.device)
+        self._limits = limits or Limits()
+        self.limits = self._limits.on(self.device)
         self._backend = choose_backend(backend)
         self._costs = Costs(call_seconds)
         self._call_seconds = call_seconds
@@ -198,7 +200,10 @@ class Engine:
         try:
             began = time.perf_counter()
             base = base_of(document, card.scale) if strength < 1 else None
-            run = Run(document, card, place=place, strength=strength, base=base, wish=precision, reuse=reuse)
+            run = Run(
+                document, card, place=place, strength=strength, base=base, wish=precision, reuse=reuse,
+                limits=self._limits,
+            )  # fmt: skip
             yield from self._steps(run, task or card.task, began)
         finally:
             self._turn.release()

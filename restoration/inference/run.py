@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard, Tiling
-from restoration.errors import RestorationError
+from restoration.errors import ImageFileError, RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.images.limits import Limits
 from restoration.inference.canvas import Canvas
 from restoration.inference.fast import INT8
 from restoration.inference.observing import observed_window
@@ -51,6 +52,7 @@ class Run:
         base: what strength mixes with, at the output's size; None at strength 1.
         wish: the precision that was asked for, one of PRECISIONS.
         reuse: the result may be written over the document's samples.
+        limits: of every device; None for none.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Run:
         base: Samples | None,
         wish: str = "auto",
         reuse: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.document, self.card, self.place = document, card, place
         self.checkpoint, self.backend, self.precision = "", "torch", place.precision
@@ -70,7 +73,7 @@ class Run:
         self.planned = False
         self.predicted_seconds = self.observed_seconds = 0.0
         self.warnings: dict[str, None] = {}  # a set that keeps its order
-        self._strength, self._base, self._wish = strength, base, wish
+        self._strength, self._base, self._wish, self._limits = strength, base, wish, limits
         self._range = _value_range(document.color)
         self._canvas = Canvas(document.color, card.scale, reuse=reuse)
         self._grid = grid_for(card, document.height, document.width)
@@ -233,8 +236,26 @@ class Run:
         return True
 
     def _move(self, place: Place, sentence: str) -> None:
+        if place.device != self.place.device and self._limits is not None:
+            self._check_limits(self._limits.on(place.device))
         self.place, self.planned, self._halvings, self._batch = place, False, 0, 1
         self.warn(sentence)
+
+    def _check_limits(self, limits: Limits) -> None:
+        """Those of the device that is left.
+
+        Raises:
+            ImageFileError: the picture or its result is too large for it.
+        """
+        document, scale = self.document, self.card.scale
+        try:
+            limits.check_input(document.height, document.width)
+            limits.check_output(document.height * scale, document.width * scale)
+        except ImageFileError as error:
+            reason = str(error)
+            raise ImageFileError(
+                f"The GPU cannot be used now, and the CPU takes less: {reason[0].lower()}{reason[1:]}"
+            ) from error
 
     def _replace_tiles(self, tiles: Iterable[Tile]) -> None:
         self.tiles = deque(tiles)

@@ -6,6 +6,7 @@ route and component at once.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from pathlib import Path
 from urllib.parse import unquote, urljoin, urlparse
@@ -20,6 +21,7 @@ from restoration.ui.speaking import spoken
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 20.0
+"""For a whole download; a host that sends a byte now and then does not get more."""
 
 
 def bound_downloads(megabytes: float) -> None:
@@ -43,8 +45,9 @@ async def fetch(url: str, folder: Path, megabytes: float) -> Path:
     name = strip_invalid_filename_characters(Path(unquote(urlparse(url).path)).name) or "photo"
     path = folder / secrets.token_hex(16) / name
     try:
-        content = await _get(url, int(megabytes * 1e6))
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            content = await _get(url, int(megabytes * 1e6))
+    except (TimeoutError, httpx.HTTPError, httpx.InvalidURL, ValueError, OSError) as error:
         raise ImageFileError("The picture at this address could not be fetched.") from error
     if content is None:
         raise ImageFileError(f"The picture at this address is larger than {megabytes:g} MB, the limit here.")

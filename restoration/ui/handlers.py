@@ -170,7 +170,8 @@ def job_handler(task: str, engine: Engine, desk: Desk) -> Callable[..., Generato
             photo = photo_from(payload, originals)
             precision = "fast" if fast is True else "auto"
             request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)  # pyright: ignore[reportArgumentType]
-            order = Order(request=request, output_format=output_format, quality=quality)  # pyright: ignore[reportArgumentType]
+            wanted = None if quality == 0 else quality  # the slider's "automatic"
+            order = Order(request=request, output_format=output_format, quality=wanted)  # pyright: ignore[reportArgumentType]
             yield from page_updates(stream_job(engine, photo, order, desk, identity=request_id(sender)))
 
     return run
@@ -234,7 +235,7 @@ def upload_handler(engine: Engine) -> Callable[[object], Iterator[tuple[Any, Any
         with spoken_errors():
             try:
                 photo = photo_from(payload)
-                header = read_header(photo.source, limits=engine.limits.on(engine.device))
+                header = read_header(photo.source, limits=engine.limits)
                 if header.format in SHOWN_BY_BROWSERS or not isinstance(photo.source, Path):
                     yield SKIP, {}, wording.status()
                     return
@@ -251,7 +252,7 @@ def _stand_in(photo: Photo, engine: Engine) -> tuple[str, dict[str, dict[str, st
     """A preview for a file the browser cannot show, and the note which file it stands for."""
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    document = read_image(photo.source, limits=engine.limits.on(engine.device), name=photo.name)
+    document = read_image(photo.source, limits=engine.limits, name=photo.name)
     preview = write_preview(document, folder / document.origin.name, longest=PREVIEW_SIDE)
     return str(preview), {str(preview): {"path": str(photo.source), "orig_name": photo.name}}
 

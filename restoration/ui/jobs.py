@@ -35,7 +35,7 @@ from restoration.ui.uploads import Photo, upload_folder
 class Order:
     """What is to be done, and in which file format the result is wanted.
 
-    output_format: one of FORMATS. quality: 1 to 100.
+    output_format: one of FORMATS. quality: 1 to 100; None chooses as `write_image` does.
 
     Raises:
         OptionError: the format or the quality is not one of those; the values may come from anybody's JSON.
@@ -43,7 +43,7 @@ class Order:
 
     request: Request
     output_format: str = "same"
-    quality: int = 92
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.output_format, str) or self.output_format not in FORMATS:
@@ -51,7 +51,9 @@ class Order:
         object.__setattr__(self, "quality", _checked_quality(self.quality))
 
 
-def _checked_quality(quality: object) -> int:
+def _checked_quality(quality: object) -> int | None:
+    if quality is None:
+        return None
     whole = isinstance(quality, int) or (isinstance(quality, float) and quality.is_integer())
     if isinstance(quality, bool) or not whole or not 1 <= quality <= 100:  # pyright: ignore[reportOperatorIssue]
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r:.40}.")
@@ -106,7 +108,7 @@ def _steps(engine: Engine, photo: Photo, order: Order, facts: dict[str, Any]) ->
     """The job itself; `facts` are what the log says of it."""
     card = order.request.card(engine.models, engine.store)
     facts["model"] = card.name
-    limits = engine.limits.on(engine.device)
+    limits = engine.limits
     yield Stage("decode")
     began = time.perf_counter()
     document = read_image(photo.source, limits=limits, name=photo.name)

@@ -223,7 +223,10 @@ def _output_options() -> tuple[gr.Dropdown, gr.Slider]:
             label="File format",
             filterable=False,
         )
-        quality = gr.Slider(1, 100, value=92, step=1, label="Quality", info="For JPEG and WebP.")
+        quality = gr.Slider(
+            0, 100, value=0, step=1, label="Quality",
+            info="For JPEG, WebP and AVIF. 0 takes 92, or what your JPEG had if that is higher.",
+        )  # fmt: skip
     return output_format, quality
 
 

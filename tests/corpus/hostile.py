@@ -165,10 +165,13 @@ def damaged() -> Iterator[Entry]:
     yield entry(name="another-size.heic", data=bytes(shifted))
     jpeg = _FORMATS["jpg"]
     frame = jpeg.index(b"\xff\xc0")
-    for name, marker, precision in (("12-bit", 0xC1, 12), ("lossless", 0xC3, 8), ("jpeg-ls", 0xF7, 8)):
+    for name, marker, precision, word in (
+        ("12-bit", 0xC1, 12, "12 bits"), ("lossless", 0xC3, 8, "lossless"), ("jpeg-ls", 0xF7, 8, "lossless"),
+        ("arithmetic-12-bit", 0xC9, 12, "12 bits"), ("layered", 0xC5, 8, "rare kind"),
+    ):  # fmt: skip
         changed = bytearray(jpeg)
         changed[frame + 1], changed[frame + 4] = marker, precision
-        yield entry(name=f"{name}.jpg", data=bytes(changed))
+        yield entry(name=f"{name}.jpg", data=bytes(changed), word=word)
     yield entry(name="no-height.jpg", data=sized("jpg", 56, 0))
     wrong_sum = bytearray(_FORMATS["png"])
     wrong_sum[29] ^= 1

@@ -229,7 +229,13 @@ def test_wider_integers_are_scaled_and_said():
     samples = np.linspace(0, 2**32 - 1, 63).astype(np.uint32).reshape(7, 9)
     document = read_image(tiff(samples))
     np.testing.assert_allclose(document.color[..., 0], samples / (2**32 - 1) * 65535, atol=0.51)
-    assert "from 0 to 4,294,967,295" in document.origin.notes[0]
+    assert document.origin.notes == ("The picture's 32-bit whole numbers were rounded to 16 bits.",)
+    bright = read_image(tiff(samples // 2 + 2**30))  # not over the whole range: nothing is stretched
+    np.testing.assert_allclose(bright.color[..., 0], (samples // 2 + 2**30) / (2**32 - 1) * 65535, atol=0.51)
+    counted = np.linspace(500, 1_000_000, 63).astype(np.uint32).reshape(7, 9)
+    document = read_image(tiff(counted))
+    np.testing.assert_allclose(document.color[..., 0], (counted - 500.0) / 999_500 * 65535, atol=0.51)
+    assert "from 500 to 1,000,000" in document.origin.notes[0]
     signed = np.linspace(-1000, 1000, 63).astype(np.int32).reshape(7, 9)
     document = read_image(tiff(signed))
     np.testing.assert_allclose(document.color[..., 0], (signed + 1000) / 2000 * 65535, atol=0.51)

@@ -5,6 +5,8 @@ Knows nothing of decoding; the file's ending is never looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from restoration.errors import ImageFileError
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
@@ -25,6 +27,8 @@ _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
 _TEXT_BYTES = 65_536  # searched for what a text is
 _FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # JPEG's kinds of frames: baseline, extended, progressive, arithmetic
 _LOSSLESS_FRAMES = (0xC3, 0xCB, 0xF7)  # the last one is JPEG-LS
+_BARE = (0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE))  # markers without a segment
+_MOST_PARTS = 100_000  # segments of a JPEG before its pixels, and bytes between them
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 
@@ -83,7 +87,7 @@ def identify(data: bytes) -> str:
         data: the whole file or at least its first 4096 bytes.
 
     Raises:
-        ImageFileError: it is empty, or not one of the formats read here.
+        ImageFileError: it is empty, not one of the formats read here, or a JPEG in too many parts.
     """
     if not data:
         raise ImageFileError("The file is empty.")
@@ -119,21 +123,40 @@ def _readable(data: bytes) -> str | None:
 
 
 def _rare_jpeg(data: bytes) -> str:
-    """What kind of JPEG it is when it is one that no reader here knows; "" for all others (ITU-T T.81, table B.1)."""
+    """What kind of JPEG it is when it is one that no reader here knows; "" for all others (ITU-T T.81, table B.1).
+
+    Raises:
+        ImageFileError: there is more before the pixels than in any photograph.
+    """
+    kind: str | None = None  # by the first frame
+    for at, marker in _markers(data):
+        if kind is None and marker in _LOSSLESS_FRAMES:
+            kind = "a lossless JPEG"
+        elif kind is None and marker in _FRAMES:
+            kind = "a JPEG of 12 bits per channel" if data[at + 4 : at + 5] == b"\x0c" else ""
+    return kind or ""
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each marker of a JPEG stands, and which, up to its pixels; what lies between is passed over, as by Pillow.
+
+    Raises ImageFileError when they are too many: each costs a reader time.
+    """
     at = 2
-    while at + 5 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # a filling byte
+    for _ in range(_MOST_PARTS):
+        if at + 1 >= len(data):
+            return
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker == 0xFF:  # a byte without meaning, or a filling one
             at += 1
-        elif marker in _LOSSLESS_FRAMES:
-            return "a lossless JPEG"
-        elif marker in _FRAMES:
-            return "a JPEG of 12 bits per channel" if data[at + 4] == 12 else ""
-        elif marker == 0xDA or 0xD0 <= marker <= 0xD9:  # the pixels, or no segment
-            return ""
+        elif marker == 0:
+            at += 2
         else:
-            at += 2 + length
-    return ""
+            yield at, marker
+            if marker == 0xDA:
+                return
+            at += 2 if marker in _BARE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise ImageFileError(f"The JPEG has more than {_MOST_PARTS:,} parts before its pixels, which is the limit.")
 
 
 def _iso_media(data: bytes) -> str | None:

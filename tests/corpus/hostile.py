@@ -119,6 +119,12 @@ def bombs() -> Iterator[Entry]:
     text = chunk(b"zTXt", b"key\0\0" + _zeros_packed(200))
     yield harmless(name="ztxt-behind.png", data=late[:-12] + text + late[-12:])
     yield harmless(name="many-chunks.png", data=png(SOFT, 8, C, chunk(b"tEXt", b"k\0v") * 100_000))
+    wanted = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(499_000), 9))
+    yield harmless(name="ztxt-exif-3000.png", data=png(SOFT, 8, C, wanted * 3000))
+    yield bomb(name="empty-chunks.png", data=png(SOFT, 8, C, chunk(b"abCd", b"") * 200_000), word="chunks")
+    jpeg = _FORMATS["jpg"]
+    yield bomb(name="empty-segments.jpg", data=jpeg[:2] + b"\xff\xef\0\2" * 200_000 + jpeg[2:], word="parts")
+    yield bomb(name="filling-bytes.jpg", data=jpeg[:2] + b"\xff" * 2_000_000 + jpeg[2:], word="parts")
     yield bomb(name="gif-canvas.gif", data=sized("gif", 65_535, 65_535))
     yield bomb(name="webp-canvas.webp", data=webp_canvas(2**14, 2**14))
 

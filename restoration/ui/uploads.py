@@ -18,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from gradio.utils import get_upload_folder
 
 from restoration.errors import ImageFileError
+from restoration.images.writing import with_temporary
 
 NOT_UPLOADED = "That file was not uploaded here."
 
@@ -69,6 +70,7 @@ def photo_from(payload: object, originals: Mapping[str, Mapping[str, str]] | Non
 def stored(payload: object) -> object:
     """A payload whose picture stands in a data URL, as one that names a file: in the queue it takes no memory.
 
+    The file is there whole or not at all.
     Any other payload is given back as it is.
 
     Raises:
@@ -81,7 +83,7 @@ def stored(payload: object) -> object:
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
     path = folder / "photo"
-    path.write_bytes(content)
+    with_temporary(path, lambda handle: handle.write(content))
     return {"path": str(path), "orig_name": "photo"}
 
 

@@ -42,7 +42,11 @@ _TITLES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "tiff": "TIFF", "avif":
 _ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
 _REPLACED_ENDINGS = frozenset((".jpeg", ".tiff", ".bmp", ".gif", ".heic", ".heif", *_ENDINGS.values()))
 _SAME = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff", "AVIF": "avif"}
-_LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535}
+_LONGEST_SIDE = {
+    "jpeg": 65_500,
+    "webp": 16_383,
+    "avif": 32_768,
+}  # of AVIF: what decoders open; the format itself would hold 65,536
 _EIGHT_BITS = ("jpeg", "webp", "avif")
 _PNG_LEVEL = 3  # of 9: half the time of the default for a few percent more bytes
 _QUALITY = 92  # when none is asked for, and the input was no better

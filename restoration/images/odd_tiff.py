@@ -32,7 +32,10 @@ _PREMULTIPLIED, _UNPREMULTIPLIED = 1, 2
 
 
 class OddTiff(ImageFile.ImageFile):
-    """The header of such a TIFF; its pixels come from `read`."""
+    """The header of such a TIFF; its pixels come from `read`.
+
+    turn: its orientation, 1 to 8. bits: per channel. block: (height, width) of a tile, pixels; (1, 1) without tiles.
+    """
 
     format = "TIFF"
     format_description = "unusual TIFF"
@@ -49,6 +52,7 @@ class OddTiff(ImageFile.ImageFile):
         if page.imagedepth != 1 or page.compression not in (_PLAIN, *_DEFLATED):
             raise SyntaxError("a volume, or packed in another way")
         self.turn, self.bits = int(_tag(page, 274, 1)), np.dtype(str(page.dtype)).itemsize * 8
+        self.block = (page.tilelength, page.tilewidth) if page.is_tiled else (1, 1)
         size = (page.imagewidth, page.imagelength)
         self._size = size[::-1] if self.turn in (5, 6, 7, 8) else size
         self._mode = _MODES[int(page.photometric)]

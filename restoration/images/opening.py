@@ -50,6 +50,7 @@ _STRANGE_TIFF = (
 _TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PHOTOMETRIC, _BITS, _YCBCR = 322, 323, 277, 262, 258, 6
 _PROFILE = b"ICC_PROFILE\0"  # begins each of a JPEG's segments of its profile
 _PREVIEW = "Large Thumbnail"  # what cameras put behind the photograph for their own screens
+_SPARE_TILE = 2048  # pixels by which a TIFF's tiles may be longer than its picture, side by side
 _MOST_SAMPLES = 16  # channels of a TIFF; each takes memory
 
 
@@ -182,9 +183,18 @@ def _opened_tiff(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, int]
     tags: Any = getattr(image, "tag_v2", {})
     if tags.get(_SAMPLES, 1) > _MOST_SAMPLES:
         raise ImageFileError(DAMAGED)
-    # a small TIFF may be cut into enormous tiles
-    limits.check_input(tags.get(_TILE_HEIGHT, 1), tags.get(_TILE_WIDTH, 1))
+    tile = image.block if isinstance(image, OddTiff) else (tags.get(_TILE_HEIGHT, 1), tags.get(_TILE_WIDTH, 1))
+    _check_tile(tile, image.size, limits)
     return image, directories.pages
+
+
+def _check_tile(tile: tuple[int, int], size: tuple[int, int], limits: Limits) -> None:
+    """Raises ImageFileError for a small picture in an enormous tile, for which a decoder takes the memory."""
+    limits.check_input(*tile)
+    if any(long > own + _SPARE_TILE for long, own in zip(sorted(tile), sorted(size), strict=True)):
+        raise ImageFileError(
+            f"The TIFF has tiles of {tile[1]:,} x {tile[0]:,} pixels, far larger than its picture; save it in strips."
+        )
 
 
 def _constructed_tiff(data: bytes) -> ImageFile.ImageFile:

@@ -138,6 +138,9 @@ def tiff_bombs() -> Iterator[Entry]:
     tile = page_of(SOFT, tile=16, compression=8, t322=(LONG, [65_536]), t323=(LONG, [65_536]))
     tile.pieces = [deflated]
     yield bomb(name="tile.tif", data=tiff(tile), word="pixels")
+    wide = page_of(SOFT.astype("u4"), tile=64, compression=8, t322=(LONG, [4000]), t323=(LONG, [4000]))
+    wide.pieces = [deflated]
+    yield bomb(name="tile-of-32-bits.tif", data=tiff(wide), word="tiles")
     yield bomb(name="samples.tif", data=tiff(page_of(SOFT, t277=(SHORT, [65_535]))))
     yield bomb(name="bits.tif", data=tiff(page_of(SOFT, t258=(SHORT, [65_535] * 3))))
     claimed = bytearray(tiff(page_of(SOFT)))

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.color import lab2rgb
 
+from restoration.errors import ImageFileError
 from restoration.images.reading import read_header, read_image
 from tests.corpus.pictures import ALPHA, RGB, SOFT
 from tests.corpus.tiff_maker import RATIONAL, SHORT, Page, blocks_of, page_of, tiff
@@ -118,14 +119,39 @@ def test_lab_of_both_kinds_and_depths_is_converted(photometric, bits):
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**16 - 1), st.integers(1, 9), st.integers(1, 9))
 def test_a_header_of_ycbcr_with_any_subsampling_gives_a_picture_or_a_sentence(seed, across, down):
-    from restoration.errors import ImageFileError
-
     color = np.random.default_rng(seed).integers(0, 256, (7, 9, 3)).astype(np.uint8)
     try:
         document = read_image(ycbcr(color, across, down))
     except ImageFileError:
         return
     assert document.color.shape == (7, 9, 3)
+
+
+KINDS = {
+    "plain": np.uint8, "deep": np.uint16, "whole numbers": np.uint32, "float": np.float32, "long float": np.float64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("turn", [1, 6])
+def test_tiles_may_be_larger_than_the_picture_and_not_much_larger(kind, turn):
+    samples = SOFT[:20, :40].astype(KINDS[kind])
+    fine = page_of(samples, tile=1024, compression=8, t274=(SHORT, [turn]))
+    assert read_image(tiff(fine)).color.shape == ((20, 40, 3) if turn == 1 else (40, 20, 3))
+    for height, width in ((6000, 6000), (16, 6000), (6000, 48)):
+        page = page_of(samples, tile=48, compression=8, t274=(SHORT, [turn]))
+        page.tags |= {322: (SHORT, [width]), 323: (SHORT, [height])}
+        page.pieces = [zlib.compress(bytes(99))]
+        with pytest.raises(ImageFileError, match=rf"tiles of {width:,} x {height:,} pixels, far larger than its pict"):
+            read_header(tiff(page))
+
+
+def test_a_tile_has_the_limits_of_a_picture_in_every_reader():
+    for dtype in KINDS.values():
+        page = page_of(SOFT.astype(dtype), tile=64, compression=8)
+        page.tags |= {322: (SHORT, [20_000]), 323: (SHORT, [20_000])}
+        with pytest.raises(ImageFileError, match="400 megapixels"):
+            read_header(tiff(page))
 
 
 def test_a_jpegs_broken_profile_is_said_and_the_photo_read():

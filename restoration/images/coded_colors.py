@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-HDR = "The picture is HDR ({}); its brightness was left as it is stored, so it may look pale."
+HDR = "The picture is HDR ({}); its colours were left as they are stored, so it may look pale."
 
 Chromaticities = tuple[float, ...]  # x and y of red, green, blue and white
 
@@ -31,7 +31,9 @@ _PRIMARIES: dict[int, tuple[str, Chromaticities]] = {
     12: ("Display P3", (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *_D65)),
 }
 _GAMMAS = {4: 2.2, 5: 2.8, 8: 1.0}  # table 3
-_LIKE_SRGB = (1, 2, 6, 13, 14, 15)  # what is shown with sRGB's curve, by custom
+UNSPECIFIED = 2
+"""The code point of primaries, and of a transfer, that are left open."""
+_LIKE_SRGB = (1, UNSPECIFIED, 6, 13, 14, 15)  # what is shown with sRGB's curve, by custom
 _HDR = {16: "PQ", 18: "HLG"}
 
 _SRGB_CURVE = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
@@ -66,14 +68,17 @@ SRGB = CodedColors()
 """Or nothing that is known."""
 
 
-def from_code_points(primaries: int, transfer: int) -> CodedColors:
-    """What the code points of H.273 say; unknown ones say sRGB."""
+def from_code_points(primaries: int, transfer: int) -> CodedColors | None:
+    """What the code points of H.273 say; None when they leave open or name otherwise what is not known here.
+
+    Of HDR the transfer alone has to be known: a note is all that comes of it.
+    """
+    title, points = _PRIMARIES.get(primaries, ("", ()))
     if transfer in _HDR:
-        return CodedColors(note=HDR.format(_HDR[transfer]))
-    title, points = _PRIMARIES.get(primaries, _PRIMARIES[1])
+        return CodedColors(note=HDR.format(", ".join(filter(None, (_HDR[transfer], title)))))
     gamma = _GAMMAS.get(transfer, 0.0)
-    if not gamma and transfer not in _LIKE_SRGB:
-        return SRGB
+    if not title or (not gamma and transfer not in _LIKE_SRGB):
+        return None
     return CodedColors(points, gamma, f"{title} of gamma {gamma:g}" if gamma else title)
 
 

@@ -35,12 +35,12 @@ def coded_colors(image: ImageFile.ImageFile, data: bytes) -> CodedColors:
     """What an opened AVIF or HEIC without a profile says about its colours in numbers."""
     if image.format == "HEIF":
         told: dict[str, Any] = image.info.get("nclx_profile") or {}
-        return from_code_points(told.get("color_primaries", 2), told.get("transfer_characteristics", 2))
+        return from_code_points(told.get("color_primaries", 2), told.get("transfer_characteristics", 2)) or SRGB
     at = data.find(b"colrnclx", 0, _BOXES_END) if image.format == "AVIF" else -1
     if at < 0:
         return SRGB
     numbers = data[at + 8 : at + 12].ljust(4, b"\0")
-    return from_code_points(int.from_bytes(numbers[:2], "big"), int.from_bytes(numbers[2:], "big"))
+    return from_code_points(int.from_bytes(numbers[:2], "big"), int.from_bytes(numbers[2:], "big")) or SRGB
 
 
 def read_deep(image: ImageFile.ImageFile, data: bytes) -> tuple[NDArray, NDArray | None] | None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from restoration.errors import ImageFileError
-from restoration.images.coded_colors import SRGB, CodedColors, from_code_points, from_png_numbers
+from restoration.images.coded_colors import SRGB, UNSPECIFIED, CodedColors, from_code_points, from_png_numbers
 
 _SIGNATURE = 8  # bytes
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
@@ -59,15 +59,15 @@ def lighten(data: bytes, largest_profile: int) -> Lightened:
     if late:
         kept.insert(2, late)  # behind the header
     lighter = b"".join(kept) if late or sum(map(len, kept)) < len(data) else data
-    if b"cICP" in colors or b"iCCP" not in colors:
-        return Lightened(lighter, coded=_coded(colors))
-    return _with_profile(lighter, colors[b"iCCP"], largest_profile)
+    points = colors.get(b"cICP", b"")
+    named = from_code_points(points[0], points[1]) if len(points) == 4 else None
+    if b"iCCP" in colors and (named is None or UNSPECIFIED in points[:2]):
+        return _with_profile(lighter, colors[b"iCCP"], largest_profile)
+    return Lightened(lighter, coded=named or _coded(colors))
 
 
 def _coded(colors: dict[bytes, bytes]) -> CodedColors:
-    """By the chunk that counts most (section 11.3.2)."""
-    if len(colors.get(b"cICP", b"")) == 4:
-        return from_code_points(colors[b"cICP"][0], colors[b"cICP"][1])
+    """By the chunk that counts most of those below `cICP` and `iCCP` (section 11.3.2)."""
     if b"sRGB" in colors:
         return SRGB
     gamma, points = colors.get(b"gAMA", b""), colors.get(b"cHRM", b"")

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -52,7 +53,10 @@ def test_display_p3_in_code_points_is_kept_and_said(dtype, tmp_path):
     assert np.abs(seen_in_srgb(SAMPLES, icc) - seen_in_srgb(SAMPLES, display_p3())).max() <= 2
 
 
-@pytest.mark.parametrize(("primaries", "transfer"), [(1, 13), (1, 1), (2, 2), (1, 6), (99, 99), (12, 99), (0, 0)])
+@pytest.mark.parametrize(
+    ("primaries", "transfer"),
+    [(1, 13), (1, 1), (2, 2), (1, 6), (99, 99), (12, 99), (0, 0), (8, 8), (10, 8), (8, 13), (2, 8)],
+)
 def test_what_means_srgb_or_nothing_adds_nothing(primaries, transfer):
     document = read_image(png_of(SAMPLES, cicp(primaries, transfer)))
     assert (document.origin.icc, document.origin.notes) == (None, ())
@@ -62,7 +66,11 @@ def test_what_means_srgb_or_nothing_adds_nothing(primaries, transfer):
 def test_hdr_is_said(transfer, name):
     document = read_image(png_of(SAMPLES, cicp(9, transfer)))
     assert document.origin.icc is None
-    assert name in document.origin.notes[0]
+    assert document.origin.notes == (
+        f"The picture is HDR ({name}, BT.2020); its colours were left as they are stored, so it may look pale.",
+    )
+    (note,) = read_image(png_of(SAMPLES, cicp(99, transfer))).origin.notes
+    assert f"HDR ({name});" in note
     np.testing.assert_array_equal(document.color, SAMPLES)
 
 
@@ -104,12 +112,27 @@ def test_numbers_of_srgb_or_without_sense_add_nothing(chunks):
 
 
 def test_a_profile_counts_more_than_a_gamma_and_less_than_code_points():
-    import zlib
-
     icc = matrix_icc(SRGB_MATRIX, srgb_curve(), title="Ours")
     profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(icc))
     assert read_image(png_of(SAMPLES, profile, gama(100_000))).origin.icc == icc
     assert "Display P3" in read_image(png_of(SAMPLES, profile, cicp(12, 13))).origin.notes[0]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [b"", b"ab", bytes(5), bytes([12, 13, 0, 1, 0]), bytes([2, 2, 0, 1]), bytes([12, 2, 0, 1]), bytes([2, 13, 0, 1]),
+     bytes([255, 255, 0, 1]), bytes([8, 8, 0, 1]), bytes([10, 8, 0, 1]), bytes([12, 9, 0, 1])],
+)  # fmt: skip
+def test_code_points_that_are_broken_or_not_known_leave_the_profile_in_force(points):
+    profile = chunk(b"iCCP", b"x\0\0" + zlib.compress(display_p3()))
+    document = read_image(png_of(SAMPLES, chunk(b"cICP", points), profile))
+    assert document.origin.notes == ("The colours were converted from Display P3 to sRGB.",)
+
+
+def test_code_points_that_are_not_known_leave_a_gamma_in_force():
+    document = read_image(png_of(SAMPLES, cicp(99, 99), gama(55_556)))
+    assert "gamma 1.8" in document.origin.notes[0]
+    assert "Display P3" in read_image(png_of(SAMPLES, cicp(12, 2))).origin.notes[0]  # sRGB's curve by custom
 
 
 def test_an_avifs_colours_are_read_from_its_box():

@@ -15,10 +15,13 @@ from PIL import Image, ImageFile
 
 from restoration.errors import ImageFileError
 from restoration.images.coded_colors import SRGB, CodedColors, from_code_points
+from restoration.images.depth import widening
+from restoration.images.modes import is_colorless
 from restoration.images.odd_tiff import divided
 
 _BOXES_END = 100_000  # bytes; the boxes that describe pictures stand at the beginning
 _HIGH_DEPTH, _TWELVE_BITS = 0x40, 0x20  # in the third byte of AV1's configuration
+_BAND_ROWS = 64
 _DAMAGED = "The picture is damaged and cannot be read."
 
 
@@ -60,11 +63,28 @@ def read_deep(image: ImageFile.ImageFile, data: bytes) -> tuple[NDArray, NDArray
         return None
     if samples.shape[:2] != (image.height, image.width):
         raise ImageFileError(_DAMAGED)
-    peak = 2**bits - 1
-    wide = ((samples.astype(np.uint32) * 65535 + peak // 2) // peak).astype(np.uint16)
-    color, alpha = (wide[..., :-1].copy(), wide[..., -1].copy()) if wide.shape[2] in (2, 4) else (wide, None)
+    color, alpha = _widened(samples, bits)
+    del samples
     if alpha is not None and image.mode.endswith("a"):
         color = divided(color, alpha)
+    gray_profile = (image.info.get("icc_profile") or b"")[16:20] == b"GRAY"
+    if gray_profile and is_colorless(color):  # OpenCV knows no gray with alpha
+        color = color[..., :1].copy()
+    return color, alpha
+
+
+def _widened(samples: NDArray, bits: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None]:
+    """Colours and alpha apart, in 16 bits, where there is no alpha in the same memory if that may be written to."""
+    height, width, channels = samples.shape
+    table, colors = widening(bits), channels - (channels in (2, 4))
+    reused = samples.dtype == np.uint16 and samples.flags.writeable and channels == colors
+    color = samples if reused else np.empty((height, width, colors), np.uint16)
+    alpha = np.empty((height, width), np.uint16) if channels > colors else None
+    for top in range(0, height, _BAND_ROWS):
+        band = table[samples[top : top + _BAND_ROWS]]
+        color[top : top + _BAND_ROWS] = band[..., :colors]
+        if alpha is not None:
+            alpha[top : top + _BAND_ROWS] = band[..., colors]
     return color, alpha
 
 
@@ -83,7 +103,10 @@ def _avif(data: bytes) -> NDArray | None:
     if samples.dtype != np.uint16:
         return None
     samples = samples.reshape(*samples.shape[:2], -1)
-    return samples[..., [2, 1, 0, 3][: samples.shape[2]]] if samples.shape[2] >= 3 else samples
+    if samples.shape[2] >= 3:
+        for top in range(0, len(samples), _BAND_ROWS):  # BGR -> RGB in the same memory
+            samples[top : top + _BAND_ROWS, :, :3] = samples[top : top + _BAND_ROWS, :, 2::-1].copy()
+    return samples
 
 
 def _heic(data: bytes) -> NDArray:

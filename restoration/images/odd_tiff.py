@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from restoration.errors import ImageFileError
-from restoration.images.depth import scaled_integers
+from restoration.images.depth import by_bands, scaled_integers, to_uint8
 from restoration.images.metadata import EXIF_ERRORS, exif_block, upright
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _CHANNELS = {0: (1, 2), 1: (1, 2), _RGB: (3, 4), _CMYK: (4,), _LAB: (3,), _ICC_L
 _MODES = {0: "L", 1: "L", _RGB: "RGB", _CMYK: "CMYK", _LAB: "LAB", _ICC_LAB: "LAB"}
 _TYPES = ("uint8", "uint16", "uint32", "int16", "int32", "float16", "float32", "float64")
 _PREMULTIPLIED, _UNPREMULTIPLIED = 1, 2
+_BAND_ROWS = 64
 
 
 class OddTiff(ImageFile.ImageFile):
@@ -75,11 +76,12 @@ def read(image: OddTiff, data: bytes) -> tuple[NDArray, NDArray | None, tuple[st
     color, alpha = samples[..., :channels], samples[..., channels] if samples.shape[2] > channels else None
     notes: tuple[str, ...] = ()
     if samples.dtype.name in ("uint32", "int16", "int32"):
-        color, note = scaled_integers(color.astype(np.int64), int(np.iinfo(samples.dtype).max))
+        peak = int(np.iinfo(samples.dtype).max)
+        color, note = scaled_integers(color, peak)
         notes = (note,) if note else ()
-        alpha = (
-            None if alpha is None else (alpha.astype(np.int64) * 65535 // np.iinfo(samples.dtype).max).astype(np.uint16)
-        )
+        if alpha is not None:
+            alpha = by_bands(alpha, lambda band: band.astype(np.int64) * 65535 // peak, np.uint16)
+        del samples
     if page.photometric == 0:
         color = (np.iinfo(color.dtype).max if color.dtype.kind == "u" else color.dtype.type(1)) - color
     color, alpha = _apart(color, alpha, page)
@@ -89,8 +91,8 @@ def read(image: OddTiff, data: bytes) -> tuple[NDArray, NDArray | None, tuple[st
 def _in_eight_bits(samples: NDArray, photometric: int) -> NDArray[np.uint8]:
     """Inks, or lightness and signed colours, as Pillow's modes have them."""
     if samples.dtype == np.uint16:
-        samples = (samples.astype(np.uint32) + 128) // 257 if photometric == _CMYK else samples >> 8
-    narrow = samples.astype(np.uint8)
+        samples = to_uint8(samples) if photometric == _CMYK else by_bands(samples, lambda band: band >> 8, np.uint8)
+    narrow = samples.astype(np.uint8, copy=False)
     if photometric == _ICC_LAB:  # whose colours have 128 in the middle
         narrow[..., 1:] ^= 128
     return narrow
@@ -117,9 +119,13 @@ def _apart(color: NDArray, alpha: NDArray | None, page: TiffPage) -> tuple[NDArr
 def divided(color: NDArray, alpha: NDArray) -> NDArray:
     """Colours that were multiplied with alpha, as they were before; black where alpha is 0."""
     peak = float(np.iinfo(color.dtype).max) if color.dtype.kind == "u" else 1.0
-    scale = np.divide(peak, alpha, out=np.zeros(alpha.shape, np.float64), where=alpha > 0)
-    plain = color * scale[..., None]
-    return np.rint(np.minimum(plain, peak)).astype(color.dtype) if color.dtype.kind == "u" else plain.astype(np.float32)
+    out = np.empty(color.shape, color.dtype if color.dtype.kind == "u" else np.float32)
+    for top in range(0, len(color), _BAND_ROWS):
+        band = slice(top, top + _BAND_ROWS)
+        scale = np.divide(peak, alpha[band], out=np.zeros(alpha[band].shape, np.float64), where=alpha[band] > 0)
+        plain = color[band] * scale[..., None]
+        out[band] = np.rint(np.minimum(plain, peak)) if color.dtype.kind == "u" else plain
+    return out
 
 
 def _first_page(data: bytes) -> TiffPage:

@@ -25,9 +25,10 @@ from PIL import Image, features
 
 from restoration.errors import OptionError
 from restoration.images import jpeg
-from restoration.images.avif_encoder import encode_deep_avif, is_deep_avif_writable
+from restoration.images.avif_encoder import LOSSLESS, encode_deep_avif, is_deep_avif_writable
 from restoration.images.depth import to_uint8, to_uint16
 from restoration.images.document import ImageDocument
+from restoration.images.modes import is_colorless
 from restoration.images.names import result_name
 from restoration.images.png_encoder import encode_png16
 from restoration.images.tiff_encoder import encode_tiff
@@ -50,7 +51,7 @@ _LONGEST_SIDE = {
 _EIGHT_BITS = ("jpeg", "webp", "avif")
 _PNG_LEVEL = 3  # of 9: half the time of the default for a few percent more bytes
 _QUALITY = 92  # when none is asked for, and the input was no better
-_FULL_COLOUR_QUALITY = 90  # from here on JPEG keeps colour at full resolution
+_FULL_COLOUR_QUALITY = 90  # from here on JPEG and AVIF keep colour at full resolution
 
 
 def output_format(document: ImageDocument, format: str) -> str:
@@ -127,16 +128,17 @@ def write_image(
         path: where to. A picture's ending is replaced by the format's own (".jpg", ".png", ".webp", ".tif",
             ".avif"); any other text after a dot is part of the name.
         format: one of FORMATS.
-        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG keeps full colour resolution (4:4:4) from 90 on. None takes
-            92, for a JPEG the quality that its input seems to have if that is higher, and for a WebP whose input had
-            no loss none either.
+        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG and AVIF keep full colour resolution (4:4:4) from 90 on, for
+            which an AVIF of more than 8 bits in colour is written without loss. None takes 92, for a JPEG the quality
+            that its input seems to have if that is higher, and for a WebP whose input had no loss none either.
         reuse: the document is not needed afterwards: its samples may be overwritten, to save memory.
 
     Returns:
         the path written.
 
     Raises:
-        OptionError: an unknown format, a side too long for it, or a quality outside 1 to 100.
+        OptionError: an unknown format, a side too long for it, a quality outside 1 to 100, or an AVIF that its
+            encoder refuses.
     """
     if quality is not None and (not isinstance(quality, int) or isinstance(quality, bool) or not 1 <= quality <= 100):
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r}.")
@@ -221,8 +223,8 @@ def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int
     if target == "avif" and written_bits(document, target) > 8:
         alpha = None if document.alpha is None else to_uint16(document.alpha)
         samples = _interleaved(to_uint16(document.color), alpha)
-        bits = written_bits(document, target)
-        handle.write(encode_deep_avif(samples, bits, quality or _QUALITY, icc=origin.icc, exif=origin.exif))
+        bits, wanted = written_bits(document, target), _deep_avif_quality(document, quality or _QUALITY)
+        handle.write(encode_deep_avif(samples, bits, wanted, icc=origin.icc, exif=origin.exif))
     elif target == "tiff":
         handle.write(encode_tiff(_interleaved_tiff(document), icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     elif target == "png" and document.color.dtype != np.uint8:
@@ -231,6 +233,12 @@ def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int
         handle.write(encode_png16(samples, icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     else:
         _picture(document, target).save(handle, format=target.upper(), **_options(document, target, quality))
+
+
+def _deep_avif_quality(document: ImageDocument, wanted: int) -> int:
+    """Where colour is to stay at full resolution, no loss at all: the encoder of deep AVIFs has nothing between."""
+    colored = document.color.shape[2] == 3 and not is_colorless(document.color)
+    return LOSSLESS if colored and wanted >= _FULL_COLOUR_QUALITY else wanted
 
 
 def _options(document: ImageDocument, target: str, wanted: int | None) -> dict[str, Any]:

@@ -9,15 +9,17 @@ import pillow_heif
 import pytest
 from PIL import Image
 
-from restoration.errors import ImageFileError
+from restoration.errors import ImageFileError, OptionError
+from restoration.images.avif_encoder import encode_deep_avif
 from restoration.images.depth import to_uint8
+from restoration.images.document import ImageDocument, Origin
 from restoration.images.reading import read_header, read_image
 from restoration.images.writing import encoding_notes, write_image, written_bits
 from restoration.pipelines.restore import restore
 from restoration.pipelines.written import as_written
 from tests.images.test_round_trip import ENGINE, upright
 
-from .made_files import display_p3, exif_with, saved
+from .made_files import display_p3, exif_with, gray_icc, noise, saved
 
 # a ramp of steps that 8 bits cannot hold, and another one across it
 _Y, _X = np.mgrid[0:48, 0:80]
@@ -101,6 +103,60 @@ def test_an_avif_is_written_as_deep_as_it_came(samples, bits, tmp_path):
     with Image.open(path) as picture:
         assert picture.getexif()[0x010F] == "Maker"
         assert 0x8825 not in picture.getexif()  # no place
+
+
+STRIPES = np.where(np.arange(80)[:, None] % 2, (60, 60, 220), (220, 60, 60)).astype(np.uint16)[None].repeat(48, 0) * 257
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("bits", [10, 12])
+def test_thin_stripes_of_colour_survive_where_full_colour_is_promised(bits, alpha, tmp_path):
+    document = ImageDocument(color=STRIPES, alpha=ALPHA if alpha else None, origin=Origin(format="AVIF", bits=bits))
+    for quality in (None, 90, 99, 100):
+        again = read_image(write_image(document, tmp_path / "x", quality=quality))
+        assert again.origin.bits == bits
+        assert np.abs(again.color.astype(int) - STRIPES).max() <= 65535 / (2**bits - 1) / 2 + 1
+    small = write_image(document, tmp_path / "small", quality=89)
+    assert np.abs(read_image(small).color.astype(int) - STRIPES).mean() > 2000
+
+
+def test_gray_is_written_without_waste(tmp_path):
+    gray = noise((64, 64, 1), np.uint16)
+    for color, colorless in ((gray, False), (gray, True), (gray.repeat(3, 2), True)):
+        origin = Origin(format="AVIF", bits=10, colorless=colorless)
+        good, whole = (
+            write_image(ImageDocument(color=color, origin=origin), tmp_path / name, quality=quality).stat().st_size
+            for name, quality in (("a", 92), ("b", 100))
+        )
+        assert good < 0.9 * whole
+
+
+@pytest.mark.parametrize("refusal", ["flag", "error"])
+def test_an_encoder_that_refuses_is_said_and_leaves_no_file(refusal, tmp_path, monkeypatch):
+    def refuse(*_):
+        if refusal == "error":
+            raise cv2.error("no")
+        return False, np.zeros(0, np.uint8)
+
+    monkeypatch.setattr(cv2, "imencodeWithMetadata", refuse)
+    document = ImageDocument(color=RAMP, origin=Origin(format="AVIF", bits=10))
+    with pytest.raises(OptionError, match=r"^This picture cannot be written as AVIF here; choose PNG or TIFF\.$"):
+        write_image(document, tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("alpha", [False, True])
+def test_gray_with_a_gray_profile_stays_gray(alpha, tmp_path):
+    icc = gray_icc()
+    origin = Origin(format="AVIF", bits=10, gray=True, icc=icc)
+    document = ImageDocument(color=RAMP[..., :1], alpha=ALPHA if alpha else None, origin=origin)
+    again = read_image(write_image(document, tmp_path / "x"))
+    assert (again.color.shape[2], again.origin.gray, again.origin.icc, again.origin.notes) == (1, True, icc, ())
+    assert np.abs(again.color.astype(int) - RAMP[..., :1]).max() < 1200
+    assert (again.alpha is not None) == alpha
+    colored = read_image(encode_deep_avif(WITH_ALPHA, 10, 100, icc=icc))
+    assert colored.color.shape[2] == 3
+    assert "does not fit" in colored.origin.notes[0]
 
 
 def test_a_deep_heic_says_what_its_jpeg_cannot_hold(tmp_path):

@@ -6,7 +6,8 @@
 #   make check   lint, format, types and the fast tests
 #   make bench   speed and memory of each model on this machine, raced against reference implementations
 #   make bench-check   fails when speed (against those) or memory got worse than in the newest result, or than the goals
-#   make load    64 visitors at once for three minutes; make load ARGS="--clients 8 --seconds 20"
+#   make load    64 visitors at once for three minutes; make load ARGS="--clients 8 --seconds 20";
+#                with ARGS="--chaos 20" the server is killed in the middle of jobs meanwhile
 #   make clean   removes caches; `make distclean` also .venv
 
 VENV := .venv

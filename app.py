@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from restoration.inference.backends.exported_backend import AheadOfTime
 from restoration.inference.engine import Engine
 from restoration.inference.environment import settings_from_environment
 from restoration.inference.reactions import classify_error, classify_zerogpu
@@ -19,6 +20,7 @@ from restoration.ui.settings import Serving, default_upload_folder
 from restoration.ui.uploads import upload_folder
 
 SHORTEST_CALL_SECONDS, LONGEST_CALL_SECONDS = 10, 110
+EXPORT_SECONDS = 600
 
 
 def gpu_seconds(job: Job) -> int:
@@ -31,11 +33,18 @@ def on_zerogpu(compute: Callable[..., Any]) -> Callable[..., Any]:
     return spaces.GPU(duration=gpu_seconds)(compute)
 
 
+def ahead_of_time(environ: Mapping[str, str]) -> AheadOfTime | None:
+    """With RESTORATION_EXPORT=1 networks are compiled on a borrowed GPU before the page is launched: minutes each."""
+    if environ.get("RESTORATION_EXPORT") != "1":
+        return None
+    return AheadOfTime(lend=lambda work: spaces.GPU(duration=EXPORT_SECONDS)(work)(), compile=spaces.aoti_compile)
+
+
 def build_engine(environ: Mapping[str, str]) -> Engine:
     """The engine for where this process runs: a ZeroGPU Space, or any machine with or without a GPU."""
     make = partial(Engine, **settings_from_environment(environ))
     if environ.get("SPACES_ZERO_GPU"):
-        return make(on_gpu=on_zerogpu, classify=classify_zerogpu)
+        return make(on_gpu=on_zerogpu, classify=classify_zerogpu, ahead=ahead_of_time(environ))
     return make(classify=classify_error)
 
 

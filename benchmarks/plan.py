@@ -54,7 +54,7 @@ def full(cards: Sequence[ModelCard]) -> Plan:
 def check(cards: Sequence[ModelCard], sizes: Sequence[Size] = CHECK_SIZES) -> Plan:
     """The smaller sizes, and whatever a goal needs."""
     names = {card.name for card in cards}
-    goals = [goal for goal in GOALS if not goal.absent and (goal.model is None or goal.model in names)]
+    goals = [goal for goal in GOALS if goal.model is None or goal.model in names]
     needed = only([goal.name for goal in goals], cards)
     present = {race.place for race in needed.races}
     more = [race for race in races(cards, sizes) if race.place not in present]
@@ -65,9 +65,9 @@ def only(names: Sequence[str], cards: Sequence[ModelCard]) -> Plan:
     """What the named goals need.
 
     Raises:
-        OptionError: a name is no goal's, or nothing measures it here.
+        OptionError: a name is no goal's.
     """
-    goals = {goal.name: goal for goal in GOALS if not goal.absent}
+    goals = {goal.name: goal for goal in GOALS}
     for name in names:
         if name not in goals:
             raise OptionError(f"'{name}' is not measured; what is: {', '.join(goals)}.")

@@ -8,15 +8,17 @@ from typing import Any
 from benchmarks.peers import LARGEST_DIFFERENCE, cannot_run, difference, peers_of
 from benchmarks.plan import Race, Size, gigaflop, sizes_of
 from benchmarks.subjects import PUBLISHED, BenchmarkStore, calibrate, picture
-from benchmarks.timing import available_megabytes, interleaved
+from benchmarks.timing import Ceiling, available_megabytes, interleaved
 from restoration.card import ModelCard
 from restoration.images.document import ImageDocument
 from restoration.images.limits import Limits
 from restoration.inference.engine import Engine, finish
 from restoration.inference.report import Report
 from restoration.registry import Registry
+from restoration.weights import WeightStore
 
 OURS = "ours"
+_ROOF = "roofline"
 _CHECK_SIZE = (96, 128)
 _ROOM = 0.8  # of the memory that is free, for a peer
 
@@ -28,13 +30,20 @@ class Racer:
         card: one of `subjects`.
         device, backend: of the engine.
         peers: the names of those that are wanted; one that cannot run here is left out.
+        store: of the weights; None takes the benchmark's.
     """
 
     def __init__(
-        self, card: ModelCard, *, device: str = "cpu", backend: str = "auto", peers: Collection[str] = ()
+        self,
+        card: ModelCard,
+        *,
+        device: str = "cpu",
+        backend: str = "auto",
+        peers: Collection[str] = (),
+        store: WeightStore | None = None,
     ) -> None:
         self.card, self.backend = card, backend
-        store = BenchmarkStore()
+        store = store or BenchmarkStore()
         limits = Limits(output_megapixels=400)
         self.engine = Engine(Registry([card]), store, device=device, limits=limits, backend=backend)
         self.peers = peers_of(card, store.load(card)[0], peers) if peers else {}
@@ -79,26 +88,32 @@ def race(
     """One row of the result.
 
     `seconds` is end to end: with the picture's observation, where the network observes (`observe_seconds` of it), which
-    `gigaflop` and `roofline_share` do not count. `notes` says by name why a peer was skipped or memory is not known.
+    `gigaflop` and `roofline_share` do not count. The roofline takes its turns with the others (`ceiling` in gigaflop a
+    second). `notes` says by name why a peer was skipped or memory is not known.
 
     Args:
-        roof: gigaflop a second by precision.
+        roof: gigaflop a second by precision, for one that was not expected.
         needed: by runner, the megabytes it takes, None where that is not told, or the reason why it is not known.
     """
     card, size = racer.card, planned.size
     notes = _notes(planned, needed)
     skipped = [name for name in planned.peers if name in notes]
     racer.engine.warm([card])
-    seconds = interleaved({name: call for name, call in racer.calls(size, skipped).items() if _runs(name, planned)})
+    calls = {name: call for name, call in racer.calls(size, skipped).items() if _runs(name, planned)}
+    expected = racer.engine.place(card).precision
+    ceiling = Ceiling(expected)
+    seconds = interleaved({**calls, _ROOF: ceiling})
+    del seconds[_ROOF]
     report = racer.report
     assert report is not None
     speed = gigaflop(card, size) / seconds[OURS]
+    most = ceiling.speed if report.precision == expected else roof[report.precision]
     return {
         "model": card.name, "weights": report.checkpoint, "width": size[1], "height": size[0],
         "backend": report.backend, "precision": report.precision, "tiles": report.tiles,
         "seconds": seconds[OURS], "observe_seconds": report.seconds.get("observe"),
         "gigaflop": gigaflop(card, size), "gigaflop_per_second": speed,
-        "roofline_share": speed / roof[report.precision], "peak_megabytes": _megabytes(needed, OURS),
+        "roofline_share": speed / most, "ceiling": most, "peak_megabytes": _megabytes(needed, OURS),
         "peers": {
             name: {
                 "seconds": seconds[name], "ratio": seconds[name] / seconds[OURS],

@@ -6,10 +6,13 @@ those of the picture it is given, so that stored statistics and the picture's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,7 @@ from restoration.architectures.deblurgan_v2 import DeblurGANv2, Norm, published_
 from restoration.card import ModelCard, Tiling
 from restoration.errors import OptionError
 from restoration.images.reading import read_image
+from restoration.inference.fast import fast_filename
 from restoration.registry import MODELS
 from restoration.weights import Availability, WeightStore
 
@@ -70,6 +74,41 @@ class BenchmarkStore(WeightStore):
             network = card.build().eval()
         calibrate(network, picture(_CALIBRATION_SIDE, _CALIBRATION_SIDE))
         return network, "random, calibrated"
+
+
+class Int8Store(BenchmarkStore):
+    """With an int8 graph of DeblurGAN-v2 over MobileNetV2.
+
+    Args:
+        folder: holds the graph.
+        content: the graph.
+    """
+
+    def __init__(self, folder: Path, content: bytes) -> None:
+        super().__init__(folder)
+        (folder / fast_filename(PUBLISHED)).write_bytes(content)
+        self._hash = hashlib.sha256(content).hexdigest()
+
+    def certificate(self, card: ModelCard) -> dict[str, Any] | None:
+        """Of the graph; the loss in dB is taken as none, because random weights restore nothing."""
+        if card.name != PUBLISHED:
+            return None
+        return {"sha256": "random", "fast": {"made_from": "random", "sha256": self._hash, "loss_db": 0.0}}
+
+
+@contextmanager
+def int8_store(card: ModelCard) -> Iterator[Int8Store]:
+    """A store with an int8 graph of a card, calibrated on pieces of the photograph; it is there within the block.
+
+    Raises:
+        OptionError: NNCF or OpenVINO is not installed.
+    """
+    from restoration.evaluation.quantization import int8_file
+
+    whole = picture(_CALIBRATION_SIDE, 2 * _CALIBRATION_SIDE)
+    pieces = [whole[:_CALIBRATION_SIDE, left : left + _CALIBRATION_SIDE] for left in (0, _CALIBRATION_SIDE)]
+    with TemporaryDirectory() as folder:
+        yield Int8Store(Path(folder), int8_file(card, BenchmarkStore(), pieces))
 
 
 def calibrate(network: nn.Module, pixels: NDArray[np.uint8], residual: float = _RESIDUAL) -> None:

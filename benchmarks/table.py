@@ -59,7 +59,7 @@ def _bound(goal: Goal) -> str:
 def _reached(goal: Goal, result: dict[str, Any]) -> str:
     value = measured(goal, result)
     if value is None:
-        return f"not measured{f': {goal.absent}' if goal.absent else ''}"
+        return "not measured"
     return f"{_value(goal, value)}{'' if goal.reached(value) else ' (missed)'}"
 
 

@@ -51,16 +51,36 @@ def roofline(side: int = 256, channels: int = 64, rounds: int = 5) -> dict[str, 
 
     The better of a square matrix product and, but for int8, a 3x3 convolution whose maps fit the cache, both by torch.
     """
-    types = {"fp32": torch.float32} | ({"bf16": torch.bfloat16} if cpu_has_bf16() else {})
-    speeds = {name: _fastest(_products(dtype, side, channels), rounds) for name, dtype in types.items()}
-    if _cpu_has_int8():
-        whole = torch.randint(-128, 127, (8 * side, 8 * side), dtype=torch.int8)
-        speeds["int8"] = _fastest({2.0 * whole.shape[0] ** 3: lambda: _int_mm(whole, whole)}, rounds)
-    return speeds
+    able = ["fp32", *(["bf16"] if cpu_has_bf16() else []), *(["int8"] if _cpu_has_int8() else [])]
+    return {precision: _fastest(_products(precision, side, channels), rounds) for precision in able}
 
 
-def _products(dtype: torch.dtype, side: int, channels: int) -> dict[float, Callable[[], object]]:
+class Ceiling:
+    """The roofline of one precision, measured anew at every call: what runs in turn with it met the same clock.
+
+    A machine's clock moves by a tenth within minutes; a share of what was measured long before says little.
+    """
+
+    def __init__(self, precision: str, side: int = 256, channels: int = 64, rounds: int = 3) -> None:
+        self._products, self._rounds = _products(precision, side, channels), rounds
+        self._speeds: list[float] = []
+
+    def __call__(self) -> None:
+        """Measures."""
+        self._speeds.append(_fastest(self._products, self._rounds))
+
+    @property
+    def speed(self) -> float:
+        """Gigaflop a second: the median of all measurements, each of which is the best of its rounds."""
+        return statistics.median(self._speeds)
+
+
+def _products(precision: str, side: int, channels: int) -> dict[float, Callable[[], object]]:
     """Calls by what they compute, in flop."""
+    if precision == "int8":
+        whole = torch.randint(-128, 127, (8 * side, 8 * side), dtype=torch.int8)
+        return {2.0 * whole.shape[0] ** 3: lambda: _int_mm(whole, whole)}
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
     square = torch.rand(8 * side, 8 * side).to(dtype)
     maps = torch.rand(1, channels, side, side).to(dtype).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(channels, channels, 3, 3).to(dtype).contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -11,9 +12,12 @@ from benchmarks import page
 from benchmarks.goals import HD, TWELVE
 from benchmarks.large_file import TASKS, large_file
 from benchmarks.races import OURS, Racer
-from benchmarks.subjects import published_card
+from benchmarks.subjects import int8_store, picture, published_card
 from benchmarks.timing import interleaved
 from restoration.card import Tiling
+from restoration.images.document import ImageDocument
+from restoration.inference.engine import finish
+from restoration.inference.fast import INT8
 
 Trial = Callable[[str], dict[str, Any]]
 """The backend that was asked for -> what was measured."""
@@ -48,8 +52,35 @@ def tiled(backend: str) -> dict[str, Any]:
     return {"seconds": seconds["tiled"], "tiles": found["tiled"][2], "ratio": seconds["tiled"] / seconds["whole"]}
 
 
+def int8(backend: str) -> dict[str, Any]:
+    """DeblurGAN-v2 at 1280 x 720 in int8, calibrated here with its random weights, against predict.py's way.
+
+    It is held to int8's tolerance against the network in fp32, as any int8 graph is when it is loaded. `psnr` is that
+    of its result against the usual precision's, in dB: random weights say nothing about photographs.
+    """
+    card = published_card()
+    with int8_store(card) as store:
+        racer = Racer(card, backend=backend, peers=["predict.py"], store=store)
+        racer.engine.warm([card])
+        calls = racer.calls(HD) | {OURS: racer.ours(HD, precision="fast")}
+        seconds = interleaved(calls)
+        report = racer.report
+        if report is None or report.precision != INT8:
+            raise TrialFailed(
+                " ".join(("the int8 graph was not used", *(report.warnings if report else ()))).rstrip(".")
+            )
+        document = ImageDocument(color=picture(*HD))
+        usual, fast = (
+            finish(racer.engine.stream(document, card, precision=wish)).image.color.astype(float)
+            for wish in ("auto", "fast")
+        )
+    psnr = 10 * math.log10(255**2 / max(float(((usual - fast) ** 2).mean()), 1e-9))
+    return {"seconds": seconds[OURS], "ratio": seconds["predict.py"] / seconds[OURS], "psnr": psnr}
+
+
 TRIALS: Mapping[str, Trial] = {
     "torch-path": torch_path,
+    "int8": int8,
     "light-page": page.light_page,
     "tiled": tiled,
     **{f"100mp-{task}": partial(large_file, task) for task in TASKS},

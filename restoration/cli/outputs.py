@@ -102,7 +102,7 @@ class Destination:
         Args:
             document: what to write.
             stem: the name without its ending, for a folder.
-            quality: of JPEG and WebP, 1..100; None as `write_image` takes it.
+            quality: of JPEG, WebP and AVIF, 1..100; None as `write_image` takes it.
 
         Raises:
             ImageFileError: the file cannot be written.

@@ -51,7 +51,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "--quality",
         type=int,
         metavar="Q",
-        help="of JPEG and WebP, 1 to 100; default 92, and for a JPEG no less than the input seems to have",
+        help="of JPEG, WebP and AVIF, 1 to 100; default 92, for a JPEG no less than the input seems to have, and for a"
+        " WebP that came without loss none",
     )
     parser.add_argument("--json", action="store_true", help="print a JSON list of reports")
     parser.set_defaults(run=run)
@@ -141,7 +142,7 @@ def _watch(order: _Order, document: ImageDocument, label: str) -> Restoration:
 
     with tqdm(desc=label, disable=None, leave=False, file=sys.stderr, unit="tile", total=1) as bar:
         told = False
-        for event in stream(order.engine, document, order.request):
+        for event in stream(order.engine, document, order.request, reuse=True):
             if not isinstance(event, Progress):
                 return event
             bar.total = max(1, event.total)

@@ -5,6 +5,7 @@ Relative colorimetric with black point compensation, so that white stays white. 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -19,6 +20,7 @@ from restoration.images.document import Samples
 DAMAGED = "The colour profile in the file is damaged and was ignored."
 OVERSIZED = "The colour profile in the file is far too large and was ignored."
 CMYK_UNMANAGED = "The colours were converted from CMYK to sRGB without a colour profile, so they may look different."
+LEFT = "The colours were left in {}, which the result says in a profile."
 LAB_CONVERTED = "The colours were converted from Lab to sRGB."
 
 _SPACES = {"L": ("GRAY", "RGB"), "RGB": ("RGB",), "CMYK": ("CMYK",)}
@@ -38,31 +40,31 @@ class Managed:
     notes: tuple[str, ...] = ()
 
 
-def to_srgb(picture: Image.Image, icc: bytes | None) -> Managed:
+def to_srgb(picture: Image.Image | NDArray[np.uint8], icc: bytes | None) -> Managed:
     """An 8-bit picture in sRGB.
 
     Args:
-        picture: mode L, RGB, CMYK or LAB; not changed.
+        picture: mode L, RGB, CMYK or LAB, not changed; or (height, width, 1 or 3) gray or RGB, written over.
         icc: the profile embedded in the file.
 
     Gray stays one channel and keeps a gray profile; a profile equal to sRGB is kept; a damaged, oversized or
     unfitting one is ignored with a note.
     """
-    if picture.mode == "LAB":
-        lab = _converted(picture, ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")))
-        return Managed(_array(lab), notes=(LAB_CONVERTED,))
-    profile, notes = _usable(icc, _SPACES[picture.mode])
+    mode = _mode(picture)
+    if mode == "LAB":
+        lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        return Managed(_array(picture, _conversion(lab, mode)), notes=(LAB_CONVERTED,))
+    profile, notes = _usable(icc, _SPACES[mode])
     if profile is None:
         return _unmanaged(picture, notes)
-    if _space(profile) == "GRAY" or (picture.mode != "CMYK" and _is_srgb(profile)):
-        kept = icc if (_space(profile) == "GRAY") == (picture.mode == "L") else None
+    if _space(profile) == "GRAY" or (mode != "CMYK" and _is_srgb(profile)):
+        kept = icc if (_space(profile) == "GRAY") == (mode == "L") else None
         return Managed(_array(picture), icc=kept)
     try:
-        source = picture.convert("RGB") if picture.mode == "L" else picture
-        color = _array(_converted(source, profile))
+        convert = _conversion(profile, "RGB" if mode == "L" else mode)
     except ImageCms.PyCMSError:
         return _unmanaged(picture, (DAMAGED,))
-    return Managed(color[..., :1].copy() if picture.mode == "L" else color, notes=(_converted_note(profile),))
+    return Managed(_array(picture, convert), notes=(_converted_note(profile),))
 
 
 def to_srgb_deep(color: Samples, icc: bytes | None) -> Managed:
@@ -87,23 +89,45 @@ def to_srgb_deep(color: Samples, icc: bytes | None) -> Managed:
     return Managed(converted[..., :1].copy() if gray else converted, notes=(_converted_note(profile),))
 
 
-def _unmanaged(picture: Image.Image, notes: tuple[str, ...]) -> Managed:
-    if picture.mode == "CMYK":
-        return Managed(_array(picture.convert("RGB")), notes=(*notes, CMYK_UNMANAGED))
+def _unmanaged(picture: Image.Image | NDArray[np.uint8], notes: tuple[str, ...]) -> Managed:
+    if _mode(picture) == "CMYK":
+        return Managed(_array(picture, lambda band: band.convert("RGB")), notes=(*notes, CMYK_UNMANAGED))
     return Managed(_array(picture), notes=notes)
 
 
-def _array(picture: Image.Image) -> NDArray[np.uint8]:
-    """(height, width, 1 or 3), copied in bands: Pillow gives pixels out as bytes, all at once two more copies.
+def _mode(picture: Image.Image | NDArray[np.uint8]) -> str:
+    """Pillow's name for its channels."""
+    if isinstance(picture, Image.Image):
+        return picture.mode
+    return "L" if picture.shape[2] == 1 else "RGB"
 
-    A band is cut by `resize`, since `crop` knows Pillow's own limit on pixels.
+
+def _array(
+    picture: Image.Image | NDArray[np.uint8], convert: Callable[[Image.Image], Image.Image] | None = None
+) -> NDArray[np.uint8]:
+    """(height, width, 1 or 3), converted and copied in bands: Pillow gives pixels out as bytes, and makes new pictures.
+
+    An array is written over. Gray stays gray: of what its conversion makes, one channel is taken.
     """
-    array = np.empty((picture.height, picture.width, len(picture.getbands())), np.uint8)
-    for top in range(0, picture.height, _BAND_ROWS):
+    if isinstance(picture, np.ndarray):
+        array = picture
+    else:
+        array = np.empty((picture.height, picture.width, 1 if picture.mode == "L" else 3), np.uint8)
+    for top in range(0, len(array) if convert or array is not picture else 0, _BAND_ROWS):
         rows = array[top : top + _BAND_ROWS]
-        box = (0, top, picture.width, top + len(rows))
-        rows[...] = np.asarray(picture.resize(rows.shape[1::-1], Image.Resampling.NEAREST, box)).reshape(rows.shape)
+        band = _band(picture, top, rows.shape)
+        made = np.asarray(convert(band) if convert else band).reshape(*rows.shape[:2], -1)
+        rows[...] = made[..., : rows.shape[2]]
     return array
+
+
+def _band(picture: Image.Image | NDArray[np.uint8], top: int, shape: tuple[int, ...]) -> Image.Image:
+    """Some rows; cut by `resize`, since `crop` knows Pillow's own limit on pixels."""
+    height, width = shape[:2]
+    if isinstance(picture, Image.Image):
+        return picture.resize((width, height), Image.Resampling.NEAREST, (0, top, width, top + height))
+    rows = picture[top : top + height]
+    return Image.fromarray(rows[..., 0] if rows.shape[2] == 1 else rows)
 
 
 def _usable(icc: bytes | None, spaces: tuple[str, ...]) -> tuple[ImageCms.ImageCmsProfile | None, tuple[str, ...]]:
@@ -114,7 +138,7 @@ def _usable(icc: bytes | None, spaces: tuple[str, ...]) -> tuple[ImageCms.ImageC
         if _space(profile) not in spaces:
             return None, (f"The colour profile in the file ({_title(profile)}) does not fit it and was ignored.",)
         if _space(profile) == "RGB":
-            _converted(Image.new("RGB", (1, 1)), profile)
+            _conversion(profile, "RGB")(Image.new("RGB", (1, 1)))
     except (OSError, ImageCms.PyCMSError, ValueError):  # ValueError: text in it that is no text
         return None, (DAMAGED,)
     return profile, ()
@@ -140,23 +164,33 @@ def _converted_note(profile: ImageCms.ImageCmsProfile) -> str:
     return f"The colours were converted from {_title(profile)} to sRGB."
 
 
-def _converted(picture: Image.Image, profile: ImageCms.ImageCmsProfile) -> Image.Image:
-    converted = ImageCms.profileToProfile(
-        picture,
+def _conversion(profile: ImageCms.ImageCmsProfile, mode: str) -> Callable[[Image.Image], Image.Image]:
+    """What takes pictures of a mode (and gray ones, where it is RGB) from a profile to sRGB.
+
+    Raises:
+        PyCMSError: the profile cannot be applied.
+    """
+    transform = ImageCms.buildTransform(
         profile,
         ImageCms.createProfile("sRGB"),
+        mode,
+        "RGB",
         renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
-        outputMode="RGB",
         flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
     )
-    if converted is None:
-        raise ImageCms.PyCMSError("no picture came back")
-    return converted
+
+    def convert(picture: Image.Image) -> Image.Image:
+        converted = ImageCms.applyTransform(picture if picture.mode == mode else picture.convert(mode), transform)
+        if converted is None:
+            raise ImageCms.PyCMSError("no picture came back")
+        return converted
+
+    return convert
 
 
 def _is_srgb(profile: ImageCms.ImageCmsProfile) -> bool:
     """Whether 6 x 6 x 6 colours over the whole cube come out of it as they went in; its name is not asked."""
     steps = np.arange(0, 256, 51, dtype=np.uint8)
     cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(12, 18, 3)
-    moved = np.array(_converted(Image.fromarray(cube), profile))
+    moved = np.array(_conversion(profile, "RGB")(Image.fromarray(cube)))
     return int(np.abs(moved.astype(int) - cube).max()) <= _SAME

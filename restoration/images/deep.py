@@ -15,6 +15,7 @@ from PIL import Image, ImageFile
 from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from restoration.errors import ImageFileError
+from restoration.images.iso_media import bits_per_channel
 from restoration.images.metadata import EXIF_ERRORS, exif_block
 from restoration.images.odd_tiff import divided
 
@@ -23,8 +24,6 @@ REDUCED = "The picture has more than 8 bits per channel; it was read with 8."
 _PNG_COLOR_TYPES = (2, 4, 6)  # RGB, gray with alpha, RGB with alpha
 _PNG_GRAY_ALPHA = 4
 _RGB = 2  # TIFF's photometric interpretation
-_BOXES_END = 100_000  # bytes; the boxes of an AVIF stand at its beginning
-_HIGH_BIT_DEPTH = 0x40  # in the third byte of AV1's configuration
 _PREMULTIPLIED, _UNPREMULTIPLIED = 1, 2  # TIFF's extra samples
 
 
@@ -85,23 +84,23 @@ def is_deep(image: ImageFile.ImageFile, data: bytes) -> bool:
 def is_garbled(image: ImageFile.ImageFile) -> bool:
     """A TIFF whose pixels Pillow mixes up or cannot read.
 
-    That is more than 8 bits or gray with alpha in separate planes, or packed big-endian 32-bit numbers.
+    That is more than 8 bits, gray with alpha or multiplied alpha in separate planes, or packed big-endian 32-bit
+    numbers.
 
     (libtiff turns the bytes of packed numbers round, and Pillow turns them once more.)
     """
     tags = _tags(image)
-    if tags.get(284, 1) == 2 and (max(tags.get(258, (8,))) > 8 or image.mode == "LA"):
+    if tags.get(284, 1) == 2 and (
+        max(tags.get(258, (8,))) > 8 or image.mode == "LA" or _PREMULTIPLIED in tags.get(338, ())
+    ):
         return True
     return image.mode in ("F", "I") and getattr(tags, "prefix", b"II") == b"MM" and tags.get(259, 1) != 1
 
 
 def hides_bits(image: ImageFile.ImageFile, data: bytes) -> bool:
-    """Whether an 8-bit picture from Pillow had more bits in its file (10-bit HEIC, 16-bit CMYK TIFF, ...)."""
-    if image.format == "HEIF":
-        return int(image.info.get("bit_depth", 8)) > 8
-    if image.format == "AVIF":
-        at = data.find(b"av1C", 0, _BOXES_END)
-        return at > 0 and bool(data[at + 6] & _HIGH_BIT_DEPTH)
+    """Whether an 8-bit picture from Pillow had more bits in its file (16-bit CMYK TIFF, 10-bit AVIF, ...)."""
+    if bits_per_channel(image, data) > 8:
+        return True
     bits = _tags(image).get(258, (8,))
     return image.mode in ("LA", "RGB", "RGBA", "CMYK", "LAB", "YCbCr") and max(bits) > 8
 

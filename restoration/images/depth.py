@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from restoration.errors import ImageFileError
 from restoration.images.document import Samples
 
-_BAND = 1 << 22  # samples converted at a time, so that no second full-size float array is needed
+_BAND = 1 << 22  # samples converted at a time, so that no second full-size array of wide numbers is needed
 
 FLOAT_LOW, FLOAT_HIGH = -0.25, 2.0
 """A float file between these is taken as 0..1 with some overshoot and left as it is."""
@@ -22,7 +23,7 @@ def to_uint8(samples: Samples) -> NDArray[np.uint8]:
         return cast(NDArray[np.uint8], samples)
     if samples.dtype == np.uint16:
         table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
-        return table[cast(NDArray[np.uint16], samples)]
+        return by_bands(samples, lambda band: table[band], np.uint8)
     return _quantised(samples, np.dtype(np.uint8), 255.0)
 
 
@@ -61,7 +62,8 @@ def nominal_float(values: NDArray) -> tuple[NDArray[np.float32], str | None]:
         return values.astype(np.float32), None
     black = 0.0 if low >= 0 else low
     white = next((peak for peak in (255.0, 65535.0) if black == 0.0 and high <= peak), high)
-    scaled = ((values.astype(np.float64) - black) / ((white - black) or 1.0)).astype(np.float32)
+    span = (white - black) or 1.0
+    scaled = by_bands(values, lambda band: (band.astype(np.float64) - black) / span, np.float32)
     return scaled, f"The picture's floating-point values were scaled so that {black:g} is black and {white:g} is white."
 
 
@@ -72,17 +74,52 @@ def wide_integers(values: NDArray, *, unsigned: bool) -> tuple[NDArray[np.uint16
         values: (height, width) int32, as Pillow gives them.
         unsigned: the file held unsigned numbers, which Pillow shows as negative from 2**31 on.
 
-    Values that fit in 0..65535 stay; others are stretched from the smallest (0) to the largest (65535).
+    As `scaled_integers`.
     """
-    return scaled_integers(
-        values.astype(np.int32).view(np.uint32).astype(np.int64) if unsigned else values.astype(np.int64)
-    )
+    if unsigned:
+        return scaled_integers(np.ascontiguousarray(values, np.int32).view(np.uint32), 2**32 - 1)
+    return scaled_integers(values, 2**31 - 1)
 
 
-def scaled_integers(values: NDArray[np.int64]) -> tuple[NDArray[np.uint16], str | None]:
-    """Whole numbers of any shape as uint16: as they are when they fit in 0..65535, else stretched, and a sentence."""
+def scaled_integers(values: NDArray, largest: int) -> tuple[NDArray[np.uint16], str | None]:
+    """Whole numbers of any shape as uint16, and a sentence when they are not what they were.
+
+    Args:
+        values: whole numbers of any type but uint64. largest: the largest number that the file's type can hold.
+
+    As they are when they fit in 0..65535; over the type's whole range when they use its upper four bits; otherwise
+    stretched from the smallest (0) to the largest (65535).
+    """
     low, high = int(values.min()), int(values.max())
     if low >= 0 and high <= 65535:
         return values.astype(np.uint16), None
-    stretched = np.rint((values - low) * (65535.0 / max(1, high - low))).astype(np.uint16)
+    if low >= 0 and high > largest // 16:
+        rounded = by_bands(values, lambda band: np.rint(band * (65535.0 / largest)), np.uint16)
+        return rounded, "The picture's 32-bit whole numbers were rounded to 16 bits."
+    factor = 65535.0 / max(1, high - low)
+    stretched = by_bands(values, lambda band: np.rint((band.astype(np.int64) - low) * factor), np.uint16)
     return stretched, f"The picture's whole numbers from {low:,} to {high:,} were scaled to 16 bits."
+
+
+def by_bands(values: NDArray, convert: Callable[[NDArray], NDArray], dtype: type[np.generic]) -> NDArray:
+    """convert(values) of the same shape, a band of rows at a time.
+
+    Args:
+        values: (height, ...). convert: works sample by sample. dtype: of what is given back.
+    """
+    out = np.empty(values.shape, dtype)
+    rows = max(1, _BAND // max(1, values[:1].size))
+    for top in range(0, len(values), rows):
+        out[top : top + rows] = convert(values[top : top + rows])
+    return out
+
+
+def widening(bits: int) -> NDArray[np.uint16]:
+    """The table from samples of `bits` bits, 8 to 16, to 16: v -> round(65535 v / peak); 65,536 entries."""
+    peak = 2**bits - 1
+    return ((np.minimum(np.arange(65536), peak) * 65535 + peak // 2) // peak).astype(np.uint16)
+
+
+def narrowing(bits: int) -> NDArray[np.uint16]:
+    """The table from 16 bits to samples of `bits` bits: v -> round(peak v / 65535); 65,536 entries."""
+    return ((np.arange(65536) * (2**bits - 1) + 32767) // 65535).astype(np.uint16)

@@ -17,7 +17,7 @@ class Origin:
     """What the file was, so that the result can be written the same way.
 
     format: Pillow's format name ("JPEG", "PNG", "TIFF", "WEBP", "BMP", "GIF", "AVIF", "HEIF").
-    bits: bits per channel in the file (8, 16, or 32 for float).
+    bits: bits per channel in the file (8, 16, or 32 for float; 10 or 12 in an AVIF or HEIC, whose samples are uint16).
     gray: the file held one colour channel.
     icc: the ICC profile to embed in the result (None = plain sRGB, nothing embedded).
     exif: EXIF block without orientation, thumbnail and GPS; None when there is none.

@@ -5,6 +5,8 @@ Knows nothing of decoding; the file's ending is never looked at.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from restoration.errors import ImageFileError
 
 READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF")
@@ -22,6 +24,11 @@ _STARTS = (
 )
 _TIFF_LIKE_RAW = (b"CR", b"IIII", b"MMMM")  # Canon and Phase One, at byte 8 of what is otherwise a TIFF
 _BMP_HEADER_SIZES = (12, 16, 40, 52, 56, 64, 108, 124)
+_TEXT_BYTES = 65_536  # searched for what a text is
+_FRAMES = (0xC0, 0xC1, 0xC2, 0xC9, 0xCA)  # JPEG's kinds of frames: baseline, extended, progressive, arithmetic
+_LOSSLESS_FRAMES = (0xC3, 0xCB, 0xF7)  # the last one is JPEG-LS
+_BARE = (0xC8, *range(0xD0, 0xDA), *range(0xF0, 0xFE))  # markers without a segment
+_MOST_PARTS = 100_000  # segments of a JPEG before its pixels, and bytes between them
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"hevm", b"hevs", b"mif1", b"msf1")
 _AVIF_BRANDS = (b"avif", b"avis")
 
@@ -55,8 +62,20 @@ _REFUSED = (
     (b"II\x1a\0\0\0HEAPCCDR", "a camera raw file"),
     (b"FOVb", "a camera raw file"),
     (b"\0MRM", "a camera raw file"),
+    (b"II\xbc\x01", "a JPEG XR picture"),
+    (b"BPG\xfb", "a BPG picture"),
+    (b"FLIF", "a FLIF picture"),
+    (b"\x8aMNG\r\n", "an MNG animation"),
+    (b"\x8bJNG\r\n", "a JNG picture"),
+    (b"\x01\xda\x00", "an SGI picture"),
+    (b"\x01\xda\x01", "an SGI picture"),
+    (b"\x59\xa6\x6a\x95", "a Sun raster picture"),
+    (b"\xabKTX ", "a KTX texture"),
+    (b"\x93NUMPY", "a NumPy array"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (b"Rar!\x1a", "a RAR archive"),
     (b"\x1aE\xdf\xa3", "a video"),
 )
 
@@ -68,11 +87,14 @@ def identify(data: bytes) -> str:
         data: the whole file or at least its first 4096 bytes.
 
     Raises:
-        ImageFileError: it is empty, or not one of the formats read here.
+        ImageFileError: it is empty, not one of the formats read here, or a JPEG in too many parts.
     """
     if not data:
         raise ImageFileError("The file is empty.")
     found = _readable(data)
+    rare = _rare_jpeg(data) if found == "JPEG" else ""
+    if rare:
+        raise ImageFileError(f"The file is {rare}; {_READS}.")
     if found is None:
         raise ImageFileError(f"The file is {_describe(data)}; {_READS}.")
     return found
@@ -100,6 +122,43 @@ def _readable(data: bytes) -> str | None:
     return _iso_media(data)
 
 
+def _rare_jpeg(data: bytes) -> str:
+    """What kind of JPEG it is when it is one that no reader here knows; "" for all others (ITU-T T.81, table B.1).
+
+    Raises:
+        ImageFileError: there is more before the pixels than in any photograph.
+    """
+    kind: str | None = None  # by the first frame
+    for at, marker in _markers(data):
+        if kind is None and marker in _LOSSLESS_FRAMES:
+            kind = "a lossless JPEG"
+        elif kind is None and marker in _FRAMES:
+            kind = "a JPEG of 12 bits per channel" if data[at + 4 : at + 5] == b"\x0c" else ""
+    return kind or ""
+
+
+def _markers(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where each marker of a JPEG stands, and which, up to its pixels; what lies between is passed over, as by Pillow.
+
+    Raises ImageFileError when they are too many: each costs a reader time.
+    """
+    at = 2
+    for _ in range(_MOST_PARTS):
+        if at + 1 >= len(data):
+            return
+        marker = data[at + 1]
+        if data[at] != 0xFF or marker == 0xFF:  # a byte without meaning, or a filling one
+            at += 1
+        elif marker == 0:
+            at += 2
+        else:
+            yield at, marker
+            if marker == 0xDA:
+                return
+            at += 2 if marker in _BARE else 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    raise ImageFileError(f"The JPEG has more than {_MOST_PARTS:,} parts before its pixels, which is the limit.")
+
+
 def _iso_media(data: bytes) -> str | None:
     """AVIF or HEIF out of the brands of an ISO base media file (ISO/IEC 14496-12, `ftyp` box)."""
     if data[4:8] != b"ftyp":
@@ -123,7 +182,7 @@ def _describe(data: bytes) -> str:
         return "a Windows metafile"
     if data[:1] == b"P" and data[1:2] in b"1234567" and data[2:3].isspace():
         return "a PNM picture"
-    return _described_text(data[:4096])
+    return "a DICOM file" if data[128:132] == b"DICM" else _described_text(data[:_TEXT_BYTES])
 
 
 def _described_text(head: bytes) -> str:

@@ -28,7 +28,8 @@ from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from restoration.errors import ImageFileError
-from restoration.images import color, deep, metadata
+from restoration.images import color, deep, iso_media, metadata
+from restoration.images.coded_colors import SRGB, CodedColors
 from restoration.images.formats import identify
 from restoration.images.frames import count_frames
 from restoration.images.limits import Limits
@@ -42,12 +43,14 @@ Source = str | PathLike[str] | bytes | BinaryIO
 # what decoders raise over a damaged file
 DAMAGE = (OSError, SyntaxError, ValueError, TypeError, KeyError, IndexError, EOFError, ArithmeticError, RuntimeError)
 DAMAGE += (struct.error, zlib.error, AttributeError, AssertionError, Image.DecompressionBombError)
-DAMAGED = "The picture is damaged or cut short and cannot be read."
+DAMAGED = "The picture is damaged, cut short or of a rare kind, and cannot be read."
 _STRANGE_TIFF = (
     "The TIFF is damaged, or of a rare kind that is not read; save it as PNG, or as TIFF without compression."
 )
-_TILE_WIDTH, _TILE_HEIGHT, _SAMPLES = 322, 323, 277
+_TILE_WIDTH, _TILE_HEIGHT, _SAMPLES, _PHOTOMETRIC, _BITS, _YCBCR = 322, 323, 277, 262, 258, 6
+_PROFILE = b"ICC_PROFILE\0"  # begins each of a JPEG's segments of its profile
 _PREVIEW = "Large Thumbnail"  # what cameras put behind the photograph for their own screens
+_SPARE_TILE = 2048  # pixels by which a TIFF's tiles may be longer than its picture, side by side
 _MOST_SAMPLES = 16  # channels of a TIFF; each takes memory
 
 
@@ -58,6 +61,23 @@ class _Tiff(TiffImageFile):
         if self._im is None:
             self.im = Image.core.new(self.mode, self._tile_size)
         super().load_prepare()
+
+    def _setup(self) -> None:
+        """Leaves uncompressed YCbCr to libtiff, which knows about its subsampling; Pillow itself does not.
+
+        And Pillow knows 12-bit gray only where zero is black; `modes` turns it round.
+        """
+        white_is_zero = self.tag_v2.get(_PHOTOMETRIC) == 0 and self.tag_v2.get(_BITS) == (12,)
+        if white_is_zero:
+            self.tag_v2[_PHOTOMETRIC] = 1
+        super()._setup()
+        if white_is_zero:
+            self.tag_v2[_PHOTOMETRIC] = 0
+        if self.tag_v2.get(_PHOTOMETRIC) == _YCBCR and not self.use_load_libtiff:
+            self.use_load_libtiff = True
+            whole = (0, 0, *self._tile_size)
+            rawmode = "RGBX"  # what libtiff's conversion gives
+            self.tile = [ImageFile._Tile("libtiff", whole, 0, (rawmode, "raw", False, self.tag_v2.offset))]
 
 
 _OPENERS: dict[str, Callable[[BinaryIO, str], ImageFile.ImageFile]] = {
@@ -75,13 +95,15 @@ class Opened:
     """A picture whose header was read and found inside the limits.
 
     image: not decoded; its profile is in `info` and inside its limit. data: the bytes it is decoded from.
-    format: as in Origin. frames: pictures in the file. notes: what was left out.
+    format: as in Origin. frames: pictures in the file. coded: its colours, as far as numbers tell them.
+    notes: what was left out.
     """
 
     image: ImageFile.ImageFile
     data: bytes
     format: str
     frames: int
+    coded: CodedColors
     notes: tuple[str, ...]
 
     @property
@@ -104,35 +126,53 @@ def open_picture(source: Source, limits: Limits) -> Opened:
     """
     data = bytes_of(source, limits)
     format_name = identify(data)
-    notes: tuple[str, ...] = ()
+    notes, coded = (), SRGB
     try:
         if format_name == "PNG":
-            image, data, notes = _opened_png(data, limits)
+            image, data, coded, notes = _opened_png(data, limits)
             frames = count_frames(image, data, limits.frames)
         elif format_name == "TIFF":
             image, frames = _opened_tiff(data, limits)
         else:
             _check_canvas(data, limits)
-            image = _opener(format_name)(BytesIO(data), "")
+            image, data = _opened(format_name, data)
             several = format_name == "JPEG" and "mp" in image.info
             frames = _jpeg_pictures(data) if several else count_frames(image, data, limits.frames)
+            coded = iso_media.coded_colors(image, data)
     except DAMAGE as error:
         raise ImageFileError(DAMAGED) from error
     limits.check_input(image.height, image.width)
     limits.check_frames(frames)
-    if len(image.info.get("icc_profile") or b"") > limits.profile_megabytes * 1e6:
+    profile = image.info.get("icc_profile", b"")
+    if profile is None:  # a JPEG's parts of it that do not fit together
+        notes = (*notes, color.DAMAGED)
+    elif len(profile) > limits.profile_megabytes * 1e6:
         del image.info["icc_profile"]
         notes = (*notes, color.OVERSIZED)
-    return Opened(image, data, format_name, frames, notes)
+    return Opened(image, data, format_name, frames, coded, notes)
 
 
-def _opened_png(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, bytes, tuple[str, ...]]:
+def _opened(format_name: str, data: bytes) -> tuple[ImageFile.ImageFile, bytes]:
+    """The picture, and the bytes it came from: without its profile when that alone cannot be read."""
+    opener = _opener(format_name)
+    try:
+        return opener(BytesIO(data), ""), data
+    except SyntaxError:  # what Pillow makes of a segment that is too short
+        if format_name != "JPEG" or _PROFILE not in data:
+            raise
+        data = data.replace(_PROFILE, b"ICC_DAMAGED\0")
+        image = opener(BytesIO(data), "")
+        image.info["icc_profile"] = None
+        return image, data
+
+
+def _opened_png(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, bytes, CodedColors, tuple[str, ...]]:
     lighter = lighten(data, int(limits.profile_megabytes * 1e6))
     image = PngImageFile(BytesIO(lighter.data), "")
     if lighter.profile:
         image.info["icc_profile"] = lighter.profile
     notes = (color.OVERSIZED,) if lighter.oversized else (color.DAMAGED,) if lighter.damaged else ()
-    return image, lighter.data, notes
+    return image, lighter.data, lighter.coded, notes
 
 
 def _opened_tiff(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, int]:
@@ -143,9 +183,18 @@ def _opened_tiff(data: bytes, limits: Limits) -> tuple[ImageFile.ImageFile, int]
     tags: Any = getattr(image, "tag_v2", {})
     if tags.get(_SAMPLES, 1) > _MOST_SAMPLES:
         raise ImageFileError(DAMAGED)
-    # a small TIFF may be cut into enormous tiles
-    limits.check_input(tags.get(_TILE_HEIGHT, 1), tags.get(_TILE_WIDTH, 1))
+    tile = image.block if isinstance(image, OddTiff) else (tags.get(_TILE_HEIGHT, 1), tags.get(_TILE_WIDTH, 1))
+    _check_tile(tile, image.size, limits)
     return image, directories.pages
+
+
+def _check_tile(tile: tuple[int, int], size: tuple[int, int], limits: Limits) -> None:
+    """Raises ImageFileError for a small picture in an enormous tile, for which a decoder takes the memory."""
+    limits.check_input(*tile)
+    if any(long > own + _SPARE_TILE for long, own in zip(sorted(tile), sorted(size), strict=True)):
+        raise ImageFileError(
+            f"The TIFF has tiles of {tile[1]:,} x {tile[0]:,} pixels, far larger than its picture; save it in strips."
+        )
 
 
 def _constructed_tiff(data: bytes) -> ImageFile.ImageFile:

@@ -40,13 +40,7 @@ def write_preview(
     Returns:
         the path written.
     """
-    height, width = size or preview_size(document, longest)
-    factors = _factors(document, (height, width))
-    picture = _picture(document, *factors)
-    if picture.size != (width, height):
-        box = (0, 0, document.width / factors[0], document.height / factors[1])
-        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
-    picture = picture.convert(_PLAIN.get(picture.mode, picture.mode))
+    picture = _shrunk(document, size or preview_size(document, longest))
     icc = (
         None if document.origin.colorless else document.origin.icc
     )  # a profile of colours does not fit its one channel
@@ -63,17 +57,26 @@ def write_preview(
 def reduced(document: ImageDocument, size: tuple[int, int]) -> ImageDocument:
     """What a preview of that (height, width) is made from, so that a large document need not be kept for it.
 
-    Returns: 8 bits, shrunk by whole factors; the document itself where they are 1.
+    Returns: 8 bits, in that size; the document itself where it is not much larger.
     """
-    factors = _factors(document, size)
-    if factors == (1, 1):
+    if _factors(document, size) == (1, 1):
         return document
-    picture = _picture(document, *factors)
-    samples = np.asarray(picture.convert(_PLAIN.get(picture.mode, picture.mode)))
+    samples = np.array(_shrunk(document, size))
     samples = samples.reshape(*samples.shape[:2], -1)
     if document.alpha is None:
         return replace(document, color=samples)
     return replace(document, color=samples[..., :-1], alpha=samples[..., -1])
+
+
+def _shrunk(document: ImageDocument, size: tuple[int, int]) -> Image.Image:
+    """The document in 8 bits and exactly that (height, width)."""
+    height, width = size
+    across, down = _factors(document, size)
+    picture = _picture(document, across, down)
+    if picture.size != (width, height):
+        box = (0, 0, document.width / across, document.height / down)
+        picture = picture.resize((width, height), Image.Resampling.BICUBIC, box=box)
+    return picture.convert(_PLAIN.get(picture.mode, picture.mode))
 
 
 def _factors(document: ImageDocument, size: tuple[int, int]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from restoration.errors import ImageFileError
-from restoration.images import color, deep, metadata, modes, odd_tiff
+from restoration.images import color, deep, iso_media, jpeg, metadata, modes, odd_tiff
 from restoration.images.depth import nominal_float
 from restoration.images.document import ImageDocument, Origin
 from restoration.images.formats import is_lossless_webp
@@ -22,6 +22,8 @@ from restoration.images.jpeg_quality import estimated_quality
 from restoration.images.limits import Limits
 from restoration.images.names import clean_name
 from restoration.images.opening import DAMAGE, DAMAGED, Opened, Source, open_picture
+
+Planes = tuple[NDArray, NDArray | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,11 @@ def read_image(
         ImageFileError: not a picture read here, damaged, or over a limit; one sentence, without the path.
     """
     opened = open_picture(source, limits)
-    _load(opened.image)
+    decoded = _decoded(opened)
     exif, exif_notes = _exif(opened.image)
-    managed, alpha, bits, notes = _pixels(opened)
+    managed, alpha, bits, notes = _pixels(opened, decoded)
+    del decoded
+    profile, profile_notes = (managed.icc, ()) if managed.icc else _told(opened, managed)
     block, block_notes = _exif_block(exif, converted=bool(managed.notes) and managed.icc is None)
     several = ("The file holds several pictures; the first was taken.",) if opened.frames > 1 else ()
     colorless = modes.is_colorless(managed.color) and (managed.icc is None or not managed.notes)
@@ -93,11 +97,11 @@ def read_image(
         colorless=colorless,
         quality=_quality(opened.image),
         lossless=is_lossless_webp(opened.data),
-        icc=managed.icc,
+        icc=profile,
         exif=block,
         dpi=_turned(metadata.resolution(opened.image.info), turn),
         name=clean_name(name if name is not None else _name_of(source)),
-        notes=(*several, *opened.notes, *notes, *managed.notes, *(exif_notes or block_notes)),
+        notes=(*several, *opened.notes, *notes, *managed.notes, *profile_notes, *(exif_notes or block_notes)),
     )
     del opened  # its picture is as large as the pixels, which may have to be turned
     upright = metadata.upright
@@ -108,26 +112,52 @@ def read_image(
     )
 
 
+def _told(opened: Opened, managed: color.Managed) -> tuple[bytes | None, tuple[str, ...]]:
+    """The profile of colours that the file tells in numbers, when nothing else told them; and notes."""
+    if opened.image.info.get("icc_profile"):
+        return None, ()
+    notes = (opened.coded.note,) if opened.coded.note else ()
+    profile = opened.coded.profile(gray=managed.color.shape[2] == 1)
+    return profile, (*notes, color.LEFT.format(opened.coded.title)) if profile else notes
+
+
 def _quality(image: ImageFile.ImageFile) -> int | None:
     tables = getattr(image, "quantization", None)  # of JPEGs only
     return estimated_quality(tables) if tables else None
 
 
+def _decoded(opened: Opened) -> Planes | None:
+    """Decodes it, by Pillow; or gives colours and alpha: 8-bit JPEGs sooner so, and more bits than Pillow's 8."""
+    image, data = opened.image, opened.data
+    if isinstance(image, deep.FloatColorTiff | odd_tiff.OddTiff):
+        return None  # `_pixels` knows who reads it
+    samples = jpeg.decode(image, data)
+    if samples is not None:
+        return samples, None
+    planes = iso_media.read_deep(image, data)
+    if planes is None:
+        _load(image)
+    return planes
+
+
 def _load(image: ImageFile.ImageFile) -> None:
-    """Decodes it, unless somebody else will. A HEIC may turn out to have another size than its header says."""
+    """Decodes it. A HEIC may turn out to have another size than its header says."""
     announced = image.size
     try:
-        if not isinstance(image, deep.FloatColorTiff | odd_tiff.OddTiff):
-            image.load()
+        image.load()
     except DAMAGE as error:
         raise ImageFileError(DAMAGED) from error
     if image.size != announced:
         raise ImageFileError(DAMAGED)
 
 
-def _pixels(opened: Opened) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
-    """Colours in sRGB, alpha, bits per channel and notes of a loaded picture."""
+def _pixels(opened: Opened, decoded: Planes | None) -> tuple[color.Managed, NDArray | None, int, tuple[str, ...]]:
+    """Colours in sRGB, alpha, bits per channel and notes of a picture that is loaded or given decoded."""
     image, data = opened.image, opened.data
+    if decoded is not None and decoded[0].dtype == np.uint8:
+        return color.to_srgb(decoded[0], image.info.get("icc_profile")), None, 8, ()
+    if decoded is not None:
+        return *_deep_pixels(*decoded, image.info.get("icc_profile"))[:2], iso_media.bits_per_channel(image, data), ()
     if isinstance(image, odd_tiff.OddTiff):
         return _odd_pixels(image, data)
     icc = image.info.get("icc_profile")
@@ -168,6 +198,9 @@ def _odd_pixels(image: odd_tiff.OddTiff, data: bytes) -> tuple[color.Managed, ND
     icc = image.info.get("icc_profile")
     if values.dtype == np.uint8:
         picture = Image.fromarray(values[..., 0] if values.shape[2] == 1 else values)
+        if image.mode in ("CMYK", "LAB"):
+            picture = Image.frombytes(image.mode, image.size, values.tobytes())
+            notes = (deep.REDUCED,) if image.bits > 8 else ()
         return color.to_srgb(picture, icc), alpha, 8, notes
     managed, alpha, bits, depth_notes = _deep_pixels(values, alpha, icc)
     return managed, alpha, bits, notes + depth_notes

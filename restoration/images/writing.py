@@ -24,25 +24,34 @@ from numpy.typing import NDArray
 from PIL import Image, features
 
 from restoration.errors import OptionError
+from restoration.images import jpeg
+from restoration.images.avif_encoder import LOSSLESS, encode_deep_avif, is_deep_avif_writable
 from restoration.images.depth import to_uint8, to_uint16
 from restoration.images.document import ImageDocument
+from restoration.images.modes import is_colorless
 from restoration.images.names import result_name
 from restoration.images.png_encoder import encode_png16
 from restoration.images.tiff_encoder import encode_tiff
 
-__all__ = ["FORMATS", "encoding_notes", "output_format", "result_name", "write_image"]
+__all__ = ["FORMATS", "encoding_notes", "output_format", "result_name", "write_image", "written_bits"]
 
+PART = ".part"
+"""The ending of a file that is being written."""
 FORMATS = ("same", "png", "jpeg", "webp", "tiff")
 
 _TITLES = {"png": "PNG", "jpeg": "JPEG", "webp": "WebP", "tiff": "TIFF", "avif": "AVIF"}
 _ENDINGS = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "tiff": ".tif", "avif": ".avif"}
 _REPLACED_ENDINGS = frozenset((".jpeg", ".tiff", ".bmp", ".gif", ".heic", ".heif", *_ENDINGS.values()))
 _SAME = {"JPEG": "jpeg", "PNG": "png", "WEBP": "webp", "TIFF": "tiff", "AVIF": "avif"}
-_LONGEST_SIDE = {"jpeg": 65_500, "webp": 16_383, "avif": 65_535}
+_LONGEST_SIDE = {
+    "jpeg": 65_500,
+    "webp": 16_383,
+    "avif": 32_768,
+}  # of AVIF: what decoders open; the format itself would hold 65,536
 _EIGHT_BITS = ("jpeg", "webp", "avif")
 _PNG_LEVEL = 3  # of 9: half the time of the default for a few percent more bytes
 _QUALITY = 92  # when none is asked for, and the input was no better
-_FULL_COLOUR_QUALITY = 90  # from here on JPEG keeps colour at full resolution
+_FULL_COLOUR_QUALITY = 90  # from here on JPEG and AVIF keep colour at full resolution
 
 
 def output_format(document: ImageDocument, format: str) -> str:
@@ -81,8 +90,10 @@ def encoding_notes(document: ImageDocument, format: str) -> tuple[str, ...]:
     if format == "same" and target != _SAME.get(document.origin.format):
         reason = "its size" if target != _own_format(document) else f"its format {document.origin.format}"
         notes.append(f"The result is written as {title} because of {reason}.")
-    if target in _EIGHT_BITS and bits > 8:
-        notes.append(f"{title} holds 8 bits per channel, so the {bits} bits of this picture were rounded.")
+    if target in _EIGHT_BITS and written_bits(document, target) < _own_bits(document):
+        notes.append(
+            f"{title} holds 8 bits per channel, so the {_own_bits(document)} bits of this picture were rounded."
+        )
     elif target == "png" and bits > 16:
         notes.append("PNG holds whole numbers, so the floating-point values were rounded to 16 bits.")
     if target == "jpeg" and _is_transparent(document):
@@ -90,7 +101,26 @@ def encoding_notes(document: ImageDocument, format: str) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def write_image(document: ImageDocument, path: str | Path, *, format: str = "same", quality: int | None = None) -> Path:
+def written_bits(document: ImageDocument, target: str) -> int:
+    """Bits per channel of the written file.
+
+    Args:
+        document: what is written. target: as `output_format` gives it.
+    """
+    bits = document.color.dtype.itemsize * 8
+    if target == "avif" and bits == 16 and is_deep_avif_writable():
+        return 10 if document.origin.bits == 10 else 12
+    return min(bits, {"png": 16, "tiff": 32}.get(target, 8))
+
+
+def _own_bits(document: ImageDocument) -> int:
+    bits = document.color.dtype.itemsize * 8
+    return document.origin.bits if 8 < document.origin.bits < bits else bits
+
+
+def write_image(
+    document: ImageDocument, path: str | Path, *, format: str = "same", quality: int | None = None, reuse: bool = False
+) -> Path:
     """Writes the document; whoever looks at the path sees the old file or the whole new one, never a part.
 
     Args:
@@ -98,21 +128,23 @@ def write_image(document: ImageDocument, path: str | Path, *, format: str = "sam
         path: where to. A picture's ending is replaced by the format's own (".jpg", ".png", ".webp", ".tif",
             ".avif"); any other text after a dot is part of the name.
         format: one of FORMATS.
-        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG keeps full colour resolution (4:4:4) from 90 on. None takes
-            92, for a JPEG the quality that its input seems to have if that is higher, and for a WebP whose input had
-            no loss none either.
+        quality: 1 to 100 for JPEG, WebP and AVIF; JPEG and AVIF keep full colour resolution (4:4:4) from 90 on, for
+            which an AVIF of more than 8 bits in colour is written without loss. None takes 92, for a JPEG the quality
+            that its input seems to have if that is higher, and for a WebP whose input had no loss none either.
+        reuse: the document is not needed afterwards: its samples may be overwritten, to save memory.
 
     Returns:
         the path written.
 
     Raises:
-        OptionError: an unknown format, a side too long for it, or a quality outside 1 to 100.
+        OptionError: an unknown format, a side too long for it, a quality outside 1 to 100, or an AVIF that its
+            encoder refuses.
     """
     if quality is not None and (not isinstance(quality, int) or isinstance(quality, bool) or not 1 <= quality <= 100):
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r}.")
     target = output_format(document, format)
     final = with_ending(Path(path), _ENDINGS[target])
-    with_temporary(final, lambda handle: _encode(_with_all_channels(document), handle, target, quality))
+    with_temporary(final, lambda handle: _encode(_with_all_channels(document), handle, target, quality, reuse))
     return final
 
 
@@ -123,14 +155,31 @@ def with_ending(path: Path, ending: str) -> Path:
 
 
 def with_temporary(final: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails."""
-    temporary = final.with_name(f".{secrets.token_hex(8)}.part")
+    """Calls write(binary file) on a new file beside `final` and moves it there; removes it when anything fails.
+
+    The file is locked meanwhile, so that whoever finds it without a lock knows that its writer is dead.
+    """
+    temporary = final.with_name(f".{secrets.token_hex(8)}{PART}")
     try:
         with temporary.open("xb") as handle:
+            locked(handle)
             write(handle)
         os.replace(temporary, final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def locked(handle: BinaryIO) -> bool:
+    """Locks an open file, unless somebody else has; -> whether. False where the system knows no such locks."""
+    try:
+        import fcntl
+    except ImportError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def flattened_on_white(color: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -163,9 +212,20 @@ def _with_all_channels(document: ImageDocument) -> ImageDocument:
     return replace(document, color=np.repeat(document.color, 3, axis=2))
 
 
-def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int | None) -> None:
+def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int | None, reuse: bool) -> None:
     origin = document.origin
-    if target == "tiff":
+    if target == "jpeg":
+        samples, options = _opaque(document), _options(document, target, quality)
+        encoded = jpeg.encode(samples, options, reuse=reuse)
+        if encoded is not None:
+            handle.write(encoded)
+            return
+    if target == "avif" and written_bits(document, target) > 8:
+        alpha = None if document.alpha is None else to_uint16(document.alpha)
+        samples = _interleaved(to_uint16(document.color), alpha)
+        bits, wanted = written_bits(document, target), _deep_avif_quality(document, quality or _QUALITY)
+        handle.write(encode_deep_avif(samples, bits, wanted, icc=origin.icc, exif=origin.exif))
+    elif target == "tiff":
         handle.write(encode_tiff(_interleaved_tiff(document), icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     elif target == "png" and document.color.dtype != np.uint8:
         alpha = None if document.alpha is None else to_uint16(document.alpha)
@@ -173,6 +233,12 @@ def _encode(document: ImageDocument, handle: BinaryIO, target: str, quality: int
         handle.write(encode_png16(samples, icc=origin.icc, exif=origin.exif, dpi=origin.dpi))
     else:
         _picture(document, target).save(handle, format=target.upper(), **_options(document, target, quality))
+
+
+def _deep_avif_quality(document: ImageDocument, wanted: int) -> int:
+    """Where colour is to stay at full resolution, no loss at all: the encoder of deep AVIFs has nothing between."""
+    colored = document.color.shape[2] == 3 and not is_colorless(document.color)
+    return LOSSLESS if colored and wanted >= _FULL_COLOUR_QUALITY else wanted
 
 
 def _options(document: ImageDocument, target: str, wanted: int | None) -> dict[str, Any]:
@@ -194,12 +260,18 @@ def _options(document: ImageDocument, target: str, wanted: int | None) -> dict[s
 
 def _picture(document: ImageDocument, target: str) -> Image.Image:
     """The document in 8 bits as Pillow's picture; over white when the format has no alpha."""
-    color = to_uint8(document.color)
-    alpha = None if document.alpha is None else to_uint8(document.alpha)
-    if alpha is not None and target == "jpeg":
-        color, alpha = flattened_on_white(color, alpha), None
-    samples = _interleaved(color, alpha)
+    if target == "jpeg":
+        samples = _opaque(document)
+    else:
+        alpha = None if document.alpha is None else to_uint8(document.alpha)
+        samples = _interleaved(to_uint8(document.color), alpha)
     return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+
+
+def _opaque(document: ImageDocument) -> NDArray[np.uint8]:
+    """(height, width, 1 or 3) in 8 bits, over white where it is transparent."""
+    color = to_uint8(document.color)
+    return color if document.alpha is None else flattened_on_white(color, to_uint8(document.alpha))
 
 
 def _interleaved(color: NDArray, alpha: NDArray | None) -> NDArray:

@@ -6,7 +6,7 @@ The names "cpu" and "cuda" travel through the engine; only here do they become t
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol, cast
 
@@ -78,7 +78,7 @@ def place_network(network: nn.Module, device: str) -> nn.Module:
 
 
 def call_network(
-    network: nn.Module,
+    network: Callable[..., Tensor],
     pixels: NDArray[np.float32],
     device: str,
     precision: str,
@@ -88,17 +88,18 @@ def call_network(
 
     Args:
         network: on its device, as `place_network` leaves it.
-        pixels: (height, width, 3) RGB in 0..1; as a tensor it is channels-last without a copy.
+        pixels: (height, width, 3) RGB in 0..1, or (n, ...); as a tensor it is channels-last without a copy.
         precision: "fp32", or "bf16" or "fp16" for autocast with the input and the answer in fp32.
         context: what `observe_picture` gave, for a network that observes.
 
-    Returns: (height * scale, width * scale, 3), not clamped. Tensors are moved before they are permuted, so that in
-        a forked worker nothing is computed by the CPU's thread pool, which does not survive a fork.
+    Returns: (height * scale, width * scale, 3), or (n, ...), not clamped. Tensors are moved before they are permuted:
+        in a forked worker nothing may be computed by the CPU's thread pool, which does not survive a fork.
     """
-    x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
+    x = torch.from_numpy(pixels.reshape(-1, *pixels.shape[-3:])).to(torch_device(device)).permute(0, 3, 1, 2)
     more = () if context is None else (torch.from_numpy(context).to(torch_device(device)),)
     with computing(device, precision):
-        return network(x, *more)[0].float().permute(1, 2, 0).contiguous().cpu().numpy()
+        answer = network(x, *more).float().permute(0, 2, 3, 1)
+        return (answer[0] if pixels.ndim == 3 else answer).contiguous().cpu().numpy()
 
 
 def return_freed_memory() -> None:
@@ -127,16 +128,29 @@ def neutral_context(network: nn.Module, device: str) -> NDArray[np.float32]:
 def observe_picture(network: nn.Module, pixels: NDArray[np.float32], device: str) -> Iterator[NDArray[np.float32]]:
     """What a network that observes sees in a picture, (height, width, 3) RGB in 0..1: better and better contexts.
 
-    Always in fp32. Each step is one call, so that its caller can stop in between.
+    Always in fp32, and on a CPU in one thread: these are thousands of small steps, at each of which a second thread
+    would be waited for (with its core busy elsewhere, ten times as long as the work takes). Each look is one call, so
+    that its caller can stop in between.
     """
     x = torch.from_numpy(pixels).to(torch_device(device)).permute(2, 0, 1).unsqueeze(0)
     looks = cast(Observer, network).observe(x)
     while True:
-        with computing(device, "fp32"):
+        with computing(device, "fp32"), one_thread():
             context = next(looks, None)
         if context is None:
             return
         yield context.float().cpu().numpy()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch's arithmetic on the CPU without a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 @contextmanager

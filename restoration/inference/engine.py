@@ -16,13 +16,13 @@ from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard
-from restoration.errors import OptionError
-from restoration.images.document import ImageDocument, require_finite
+from restoration.images.document import ImageDocument
 from restoration.images.limits import Limits
 from restoration.inference.backends.backend import choose_backend
 from restoration.inference.device import choose_device, choose_precision
@@ -30,12 +30,15 @@ from restoration.inference.fast import INT8, check_precision, fast_facts
 from restoration.inference.networks import Networks
 from restoration.inference.reactions import Classify, classify_error
 from restoration.inference.report import Progress, Restoration
-from restoration.inference.results import base_of, finished, report_of
+from restoration.inference.results import base_of, check_job, finished, report_of
 from restoration.inference.run import Run
-from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side
+from restoration.inference.runner import Finished, Job, Observed, Ready, observe, run_job, shortest_side, sizes
 from restoration.inference.sizing import Costs, Place, grid_for, most_pixels, probe
 from restoration.registry import MODELS, Registry
 from restoration.weights import WeightStore
+
+if TYPE_CHECKING:
+    from restoration.inference.backends.exported_backend import AheadOfTime
 
 Compute = Callable[[Job], Generator[Ready | Observed | Finished]]
 Steps = Generator[Progress | Restoration]
@@ -50,7 +53,8 @@ class Engine:
         models: the cards it may run.
         store: where their weights are; None takes the bundled ones.
         device: "auto", "cpu" or "cuda", chosen here once.
-        limits: what a result may measure.
+        limits: what pictures may measure; `limits` are those of the device, and a job that has to go on on the CPU
+            must fit into the CPU's.
         on_gpu: wraps the generator function that computes on the GPU (`spaces.GPU` on ZeroGPU, where it runs in a
             forked worker and this process must not run a network on the GPU). None, or a decorator that gives its
             function back (`spaces.GPU` elsewhere): the GPU is this process's own.
@@ -58,6 +62,7 @@ class Engine:
         call_seconds: no network call is planned to last longer.
         backend: "auto", "torch" or "openvino": what runs networks on the CPU.
         cache: the folder for networks converted for a backend; None keeps none.
+        ahead: how `warm` compiles networks for the workers of `on_gpu`; None = it does not.
 
     Raises:
         OptionError: the device or the backend is unknown or not there.
@@ -75,11 +80,13 @@ class Engine:
         call_seconds: float = 0.5,
         backend: str = "auto",
         cache: Path | None = None,
+        ahead: AheadOfTime | None = None,
     ) -> None:
         self.models = models
         self.store = store or WeightStore()
         self.device = choose_device(device)
-        self.limits = (limits or Limits()).on(self.device)
+        self._limits = limits or Limits()
+        self.limits = self._limits.on(self.device)
         self._backend = choose_backend(backend)
         self._costs = Costs(call_seconds)
         self._call_seconds = call_seconds
@@ -87,7 +94,7 @@ class Engine:
         compute: Compute = self._compute
         self._compute_on_gpu = on_gpu(compute) if on_gpu is not None else compute
         self._scheduled = self.device == "cuda" and self._compute_on_gpu != compute
-        self._networks = Networks(self.store, backend=self._backend, cache=cache, scheduled=self._scheduled)
+        self._networks = Networks(self.store, self._backend, cache=cache, scheduled=self._scheduled, ahead=ahead)
         self._turn = threading.Lock()  # not reentrant, and any thread may release it: generators wander between threads
 
     def available(self, task: str | None = None) -> tuple[ModelCard, ...]:
@@ -97,8 +104,7 @@ class Engine:
 
     def has_fast(self, card: ModelCard) -> bool:
         """Whether the fast precision is more than the usual one here: on the CPU, by OpenVINO, with an int8 graph."""
-        able = self.device == "cpu" and self._backend != "torch"
-        return able and fast_facts(card, self.store) is not None
+        return self.device == "cpu" and self._backend != "torch" and fast_facts(card, self.store) is not None
 
     def place(self, card: ModelCard, precision: str = "auto") -> Place:
         """The device and precision a job of this card begins with, by a wish of PRECISIONS (else OptionError)."""
@@ -121,11 +127,11 @@ class Engine:
         With `on_gpu` they are only put on the GPU; do that before the page is launched, in the main thread.
         """
         cards = tuple(cards)
-        for card, precision in [(card, "auto") for card in cards] + [(card, "fast") for card in cards]:
+        for card, precision in [(card, wish) for wish in ("auto", "fast") for card in cards]:
             with self._turn:
                 self._measure(card, self.place(card, precision))
                 if self._scheduled:
-                    self._networks.get(card, self.device)
+                    self._networks.ready_for_workers(card, self.device)
 
     def restore(
         self,
@@ -163,6 +169,7 @@ class Engine:
         strength: float = 1.0,
         task: str | None = None,
         precision: str = "auto",
+        reuse: bool = False,
     ) -> Steps:
         """Restores a document step by step.
 
@@ -175,13 +182,14 @@ class Engine:
             strength: 1 = the network's result, 0 = the input's own pixels (enlarge: its bicubic enlargement).
             task: for the report; the card's own when None.
             precision: "auto", "fp32" or "fast"; without `has_fast` that is "auto", and the report says so.
+            reuse: the result may be written over the document's samples, to save memory.
 
         Raises:
             RestorationError: the result would break a limit, an option is out of range, the weights are missing,
                 or the picture cannot be computed here.
             ValueError: the network takes another fixed size.
         """
-        self._check(document, card, strength)
+        check_job(document, card, strength, self.limits)
         place = self.place(card, precision)
         if strength == 0:
             yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0)
@@ -192,19 +200,13 @@ class Engine:
         try:
             began = time.perf_counter()
             base = base_of(document, card.scale) if strength < 1 else None
-            run = Run(document, card, place=place, strength=strength, base=base, wish=precision)
+            run = Run(
+                document, card, place=place, strength=strength, base=base, wish=precision, reuse=reuse,
+                limits=self._limits,
+            )  # fmt: skip
             yield from self._steps(run, task or card.task, began)
         finally:
             self._turn.release()
-
-    def _check(self, document: ImageDocument, card: ModelCard, strength: float) -> None:
-        if not 0 <= strength <= 1:
-            raise OptionError(f"The strength must lie between 0 and 1, but is {strength}.")
-        side = card.size.fixed
-        if side and (document.height, document.width) != (side, side):
-            raise ValueError(f"{card.name} takes {side} x {side} pixels, not {document.width} x {document.height}")
-        self.limits.check_output(document.height * card.scale, document.width * card.scale)
-        require_finite(document)
 
     def _steps(self, run: Run, task: str, began: float) -> Steps:
         document, card, prepared = run.document, run.card, 0.0
@@ -260,6 +262,7 @@ class Engine:
         loaded = self._networks.get(self.models[job.model], job.device)
         ready = partial(loaded.ready, job.precision, shortest_side(job))
         yield ready(began)
+        loaded.prepare(job.precision, *sizes(job).most_common(1)[0])
         try:
             context = yield from observe(loaded.observe, job)
             yield from run_job(partial(loaded, precision=job.precision, context=context), job)
@@ -275,6 +278,7 @@ class Engine:
         loaded = self._networks.get(card, place.device)
         call = partial(loaded, precision=place.precision, context=loaded.neutral(card))
         pixels, seconds = probe(call, card, long_enough=self._call_seconds / 8)
+        loaded.release()
         self._costs.observe(card, place, pixels=pixels, seconds=seconds)
 
     def _untouched(self, document: ImageDocument, card: ModelCard, task: str) -> Restoration:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,9 @@ from restoration.inference.fast import INT8, read_fast
 from restoration.inference.folding import fold_norms
 from restoration.inference.runner import Ready
 from restoration.weights import WeightStore
+
+if TYPE_CHECKING:
+    from restoration.inference.backends.exported_backend import AheadOfTime
 
 LARGE_PIXELS = 4_000_000  # computed for one picture: they leave much behind
 _LOG = logging.getLogger(__name__)
@@ -68,13 +72,15 @@ class Loaded:
     ) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3); a second thread waits here.
 
+        On a GPU several of one size, too: (n, height, width, 3).
+
         Args:
             context: what the last of `observe` was, for a network that observes.
         """
         with self._lock:
-            self._count(pixels.size // pixels.shape[2])
+            self._count(pixels.size // pixels.shape[-1])
             while True:
-                backend, used = self._choose(precision, min(pixels.shape[:2]))
+                backend, used = self._choose(precision, min(pixels.shape[-3:-1]))
                 try:
                     return backend(pixels, context)
                 except BackendFailed as failure:
@@ -106,6 +112,11 @@ class Loaded:
             notes = (self._refused,) if precision == INT8 and self._refused and not self.notes else self.notes
         return Ready(self.checkpoint, time.perf_counter() - began, backend.name, notes, used)
 
+    def prepare(self, precision: str, size: tuple[int, int], calls: int) -> None:
+        """Makes ready for so many tiles of one (height, width)."""
+        with self._lock:
+            self._choose(precision, min(size))[0].prepare(*size, calls)
+
     def release(self) -> None:
         """Gives back the memory that only the last picture needed."""
         with self._lock:
@@ -120,6 +131,16 @@ class Loaded:
         before, self._pixels = self._pixels, self._pixels + pixels
         if self._pixels // LARGE_PIXELS > before // LARGE_PIXELS:
             return_freed_memory()
+
+    def adopt(self, make: Callable[[str], Backend]) -> None:
+        """Makes the faster backend for the usual precision once; without one, torch, and a line in every report."""
+        with self._lock:
+            if self._usual in self._backends or self.notes:
+                return
+            try:
+                self._backends[self._usual] = make(self._usual)
+            except BackendFailed as failure:
+                self._give_up(failure, self._usual)
 
     def _choose(self, precision: str, side: int) -> tuple[Backend, str]:
         """What runs pictures of that shorter side, and in which precision: torch has no int8."""
@@ -160,13 +181,22 @@ class Networks:
         store: where weights come from.
         backend: "torch", or "auto" or "openvino" for the faster one where it agrees.
         cache: the folder for converted networks; None keeps none.
-        scheduled: the GPU is lent to a worker for one job, too short a time to compare results first: it runs torch.
+        scheduled: the GPU is lent to a worker for one job, too short a time to compare results first: it runs torch,
+            or what was compiled ahead of time.
+        ahead: how that is done; None = it is not.
     """
 
     def __init__(
-        self, store: WeightStore, *, backend: str = "torch", cache: Path | None = None, scheduled: bool = False
+        self,
+        store: WeightStore,
+        backend: str = "torch",
+        *,
+        cache: Path | None = None,
+        scheduled: bool = False,
+        ahead: AheadOfTime | None = None,
     ) -> None:
         self._store, self._backend, self._cache, self._scheduled = store, backend, cache, scheduled
+        self._ahead = ahead
         self._loaded: dict[tuple[str, str], Loaded] = {}
         self._lock = threading.Lock()
 
@@ -185,6 +215,18 @@ class Networks:
                 usual = choose_precision(card, device)
                 self._loaded[key] = Loaded(network, checkpoint, device, compile, usual=usual)
             return self._loaded[key]
+
+    def ready_for_workers(self, card: ModelCard, device: str) -> None:
+        """Loads a network and compiles it ahead of time, where that is done; before workers are made.
+
+        Raises:
+            WeightsError: as `get`.
+        """
+        loaded = self.get(card, device)
+        if self._ahead is not None:
+            from restoration.inference.backends.exported_backend import exported
+
+            loaded.adopt(partial(exported, card, loaded.network, device=device, ahead=self._ahead))
 
     def _compiler(self, card: ModelCard, network: nn.Module, device: str) -> Compile | None:
         if self._backend == "torch" or (device == "cuda" and self._scheduled):

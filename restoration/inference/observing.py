@@ -12,6 +12,7 @@ from restoration.images.document import Samples
 from restoration.inference.tiling import Box
 
 _STEP = 4  # pixels: structure is measured on every fourth row and column
+_BAND_ROWS = 256  # of those fourth rows, worked on at a time: a large picture's would take more memory than it does
 _CANDIDATES = 8  # positions along each side, at most
 
 
@@ -52,9 +53,13 @@ def _structure(color: Samples) -> NDArray[np.float32]:
     white = {"uint8": 255, "uint16": 65535}.get(color.dtype.name, 1)
     middle = color.shape[2] // 2  # green, or gray
     gray = color[: color.shape[0] // _STEP * _STEP, : color.shape[1] // _STEP * _STEP, middle]
-    here = gray[::_STEP, ::_STEP].astype(np.float32) / np.float32(white)
-    right = gray[::_STEP, 1::_STEP].astype(np.float32) / np.float32(white)
-    below = gray[1::_STEP, ::_STEP].astype(np.float32) / np.float32(white)
-    lit = (here < 0.98) & (right < 0.98) & (below < 0.98)
-    across, down = (right - here) * lit, (below - here) * lit
-    return np.stack((across * across, down * down, across * down)).astype(np.float32, copy=False)
+    tensor = np.empty((3, len(gray) // _STEP, gray.shape[1] // _STEP), np.float32)
+    for top in range(0, tensor.shape[1], _BAND_ROWS):
+        band = gray[top * _STEP : (top + _BAND_ROWS) * _STEP]
+        here = band[::_STEP, ::_STEP].astype(np.float32) / np.float32(white)
+        right = band[::_STEP, 1::_STEP].astype(np.float32) / np.float32(white)
+        below = band[1::_STEP, ::_STEP].astype(np.float32) / np.float32(white)
+        lit = (here < 0.98) & (right < 0.98) & (below < 0.98)
+        across, down = (right - here) * lit, (below - here) * lit
+        tensor[:, top : top + len(here)] = across * across, down * down, across * down
+    return tensor

@@ -57,7 +57,7 @@ class Report:
     model, checkpoint: the names of the card and of its weights.
     device: "cpu" or "cuda", where the last tile was computed.
     precision: "fp32", "bf16" or "int8", of the last tile.
-    backend: "torch" or "openvino", what computed the last tile.
+    backend: "torch", "openvino", "cuda" or "exported": what computed the last tile.
     input, output: the two pictures.
     tiles: network calls that were kept; 0 when the network did not run.
     seconds: wall time by stage: "prepare", "observe" where a network does, "restore"; callers add "decode", "encode".

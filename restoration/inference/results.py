@@ -1,14 +1,34 @@
-"""What surrounds a network's pixels: what they are mixed with, the alpha beside them, and the report before it ran."""
+"""What surrounds a network's pixels: what is refused before it runs, and the report that is known then; what its answer
+is mixed with, and the alpha beside it.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from restoration.card import ModelCard
-from restoration.images.document import ImageDocument, Samples
+from restoration.errors import OptionError
+from restoration.images.document import ImageDocument, Samples, require_finite
+from restoration.images.limits import Limits
 from restoration.images.resizing import resize_alpha, resize_color
 from restoration.inference.report import Report, Restoration, Size
 from restoration.inference.sizing import Place
+
+
+def check_job(document: ImageDocument, card: ModelCard, strength: float, limits: Limits) -> None:
+    """Refuses what no engine can do.
+
+    Raises:
+        RestorationError: the strength is not in 0..1, the result would break a limit, or the picture is not finite.
+        ValueError: the network takes another fixed size; a row of such squares is taken, too.
+    """
+    if not 0 <= strength <= 1:
+        raise OptionError(f"The strength must lie between 0 and 1, but is {strength}.")
+    side = card.size.fixed
+    if side and (document.height, document.width % side) != (side, 0):
+        raise ValueError(f"{card.name} takes {side} x {side} pixels, not {document.width} x {document.height}")
+    limits.check_output(document.height * card.scale, document.width * card.scale)
+    require_finite(document)
 
 
 def base_of(document: ImageDocument, scale: int) -> Samples:

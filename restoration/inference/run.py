@@ -9,26 +9,30 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restoration.card import ModelCard, Tiling
-from restoration.errors import RestorationError
+from restoration.errors import ImageFileError, RestorationError
 from restoration.images.document import ImageDocument, Samples
+from restoration.images.limits import Limits
+from restoration.inference.canvas import Canvas
 from restoration.inference.fast import INT8
 from restoration.inference.observing import observed_window
 from restoration.inference.reactions import Classify, Reaction, cpu_sentence
 from restoration.inference.report import Progress
 from restoration.inference.runner import Finished, Job, Observed, Ready
 from restoration.inference.sizing import Place, grid_for, most_pixels
-from restoration.inference.tiling import Tile
+from restoration.inference.tiling import Box, Tile
 
 LONG_SECONDS = 60.0
 LONG_CALL_SECONDS = 1.0
 OBSERVING_SECONDS = 6.0
 """Per million pixels of the window: what measuring blur takes on one core of 2024."""
+TOGETHER = 8
+"""Squares of a fixed size in one call on a GPU; other tiles fill it alone, since one larger tile has less margin."""
 _MOST_HALVINGS = 4
 _LOG = logging.getLogger(__name__)
 
@@ -47,6 +51,8 @@ class Run:
         strength: above 0, up to 1.
         base: what strength mixes with, at the output's size; None at strength 1.
         wish: the precision that was asked for, one of PRECISIONS.
+        reuse: the result may be written over the document's samples.
+        limits: of every device; None for none.
     """
 
     def __init__(
@@ -58,6 +64,8 @@ class Run:
         strength: float,
         base: Samples | None,
         wish: str = "auto",
+        reuse: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.document, self.card, self.place = document, card, place
         self.checkpoint, self.backend, self.precision = "", "torch", place.precision
@@ -65,13 +73,12 @@ class Run:
         self.planned = False
         self.predicted_seconds = self.observed_seconds = 0.0
         self.warnings: dict[str, None] = {}  # a set that keeps its order
-        self._strength, self._base, self._wish = strength, base, wish
+        self._strength, self._base, self._wish, self._limits = strength, base, wish, limits
         self._range = _value_range(document.color)
-        height, width, channels = document.color.shape
-        shape = (height * card.scale, width * card.scale, channels)
-        self.result: Samples = np.empty(shape, document.color.dtype)  # pyright: ignore[reportAttributeAccessIssue]
-        self._grid = grid_for(card, height, width)
-        self.tiles = deque([Tile(self._grid.whole, self._grid.whole)])
+        self._canvas = Canvas(document.color, card.scale, reuse=reuse)
+        self._grid = grid_for(card, document.height, document.width)
+        self.tiles = deque(_squares(self._grid.whole, card.size.fixed))
+        self._batch = TOGETHER if place.device != "cpu" and card.size.fixed else 1
         self._context: NDArray[np.float32] | None = None
         self._window = observed_window(document.color, card.observes) if card.observes else None
         self._halvings = 0
@@ -109,6 +116,7 @@ class Run:
             low=low,
             high=high,
             tiles=tuple(self.tiles),
+            batch=self._batch,
             seconds=self._left_megapixels() * self._rate + self._observing_seconds(),
         )
 
@@ -135,9 +143,14 @@ class Run:
         if finished.samples is None:
             raise NonFiniteResult(self.card.name)
         tile = self.tiles.popleft()
-        self.result[tile.core.slices(self.card.scale)] = finished.samples
+        self._canvas.put(tile.core, finished.samples, self.tiles)
         self.kept += 1
         self._done_pixels += tile.context.pixels
+
+    @property
+    def result(self) -> Samples:
+        """The picture, (height * scale, width * scale, channels), once no tile is left."""
+        return self._canvas.result
 
     def progress(self) -> Progress:
         """How far it is; the time left goes by this attempt's own speed once it has one."""
@@ -164,7 +177,9 @@ class Run:
         reaction = classify(error)
         if reaction is Reaction.SHOW:
             raise error
-        if reaction is Reaction.RETRY_SMALLER and self._halve():
+        if reaction is Reaction.RETRY_SMALLER and self._batch > 1:
+            self._batch = 1
+        elif reaction is Reaction.RETRY_SMALLER and self._halve():
             self.warn("The memory was too small for the planned tiles: smaller ones were used.")
         elif self.place.device != "cpu":
             if reaction is Reaction.BUG:
@@ -221,8 +236,26 @@ class Run:
         return True
 
     def _move(self, place: Place, sentence: str) -> None:
-        self.place, self.planned, self._halvings = place, False, 0
+        if place.device != self.place.device and self._limits is not None:
+            self._check_limits(self._limits.on(place.device))
+        self.place, self.planned, self._halvings, self._batch = place, False, 0, 1
         self.warn(sentence)
+
+    def _check_limits(self, limits: Limits) -> None:
+        """Those of the device that is left.
+
+        Raises:
+            ImageFileError: the picture or its result is too large for it.
+        """
+        document, scale = self.document, self.card.scale
+        try:
+            limits.check_input(document.height, document.width)
+            limits.check_output(document.height * scale, document.width * scale)
+        except ImageFileError as error:
+            reason = str(error)
+            raise ImageFileError(
+                f"The GPU cannot be used now, and the CPU takes less: {reason[0].lower()}{reason[1:]}"
+            ) from error
 
     def _replace_tiles(self, tiles: Iterable[Tile]) -> None:
         self.tiles = deque(tiles)
@@ -240,6 +273,13 @@ class Run:
             self.warn(
                 f"One step takes about {longest_call:.1f} s with this model on this machine: stopping waits for it."
             )
+
+
+def _squares(whole: Box, side: int | None) -> Iterator[Tile]:
+    """The tiles before a plan: the picture, or the squares of a row of them."""
+    for left in range(0, whole.right, side or whole.right):
+        square = Box(0, left, whole.bottom, left + (side or whole.right))
+        yield Tile(square, square)
 
 
 def _value_range(color: Samples) -> tuple[float, float]:

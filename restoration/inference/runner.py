@@ -7,6 +7,7 @@ Everything that crosses to a worker is a plain value or an array (`Job` in; `Rea
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ class Job:
     context: what it observed, handed to every tile.
     low, high: results are clipped to this range (1.0 is white).
     tiles: what is left to do.
+    batch: how many tiles at once; above 1 only where all are of one size.
     seconds: the predicted computing time; a scheduler is asked for GPU time by it.
     """
 
@@ -52,6 +54,7 @@ class Job:
     low: float = 0.0
     high: float = 1.0
     tiles: tuple[Tile, ...]
+    batch: int = 1
     seconds: float = 0.0
 
 
@@ -61,7 +64,7 @@ class Ready:
 
     checkpoint: the name of the weights.
     seconds: since the worker began.
-    backend: "torch" or "openvino".
+    backend: its name.
     notes: sentences for the visitor about the backend.
     precision: in which it computes, where that is not what the job asked for; "" = it is.
     """
@@ -102,26 +105,36 @@ class Finished:
 
 
 def run_job(call: Call, job: Job) -> Generator[Finished]:
-    """Computes a job's tiles in order; closing the generator stops between two tiles.
+    """Computes a job's tiles in order; closing the generator stops between two calls.
 
     Args:
-        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3).
+        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3); with batches, (n, ...) -> (n, ...), too.
     """
-    for index, tile in enumerate(job.tiles):
-        pixels = network_input(job.color, tile.context, minimum=job.minimum)
+    for first in range(0, len(job.tiles), job.batch):
+        tiles = job.tiles[first : first + job.batch]
+        pictures = [network_input(job.color, tile.context, minimum=job.minimum) for tile in tiles]
+        pixels = pictures[0] if len(tiles) == 1 else np.stack(pictures)
+        del pictures
         started = time.perf_counter()
         answer = call(pixels)
-        seconds = time.perf_counter() - started
-        expected = (pixels.shape[0] * job.scale, pixels.shape[1] * job.scale, 3)
+        seconds = (time.perf_counter() - started) / len(tiles)
+        expected = (*pixels.shape[:-3], pixels.shape[-3] * job.scale, pixels.shape[-2] * job.scale, 3)
         if answer.shape != expected:
             raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
-        yield Finished(index, _finish(answer, job, tile), seconds)
+        del pixels  # finishing takes memory, too
+        for index, tile in enumerate(tiles, first):
+            yield Finished(index, _finish(answer if len(tiles) == 1 else answer[index - first], job, tile), seconds)
+
+
+def sizes(job: Job) -> Counter[tuple[int, int]]:
+    """How many pictures of each (height, width) in pixels the network is given."""
+    contexts = (tile.context for tile in job.tiles)
+    return Counter((max(job.minimum, each.height), max(job.minimum, each.width)) for each in contexts)
 
 
 def shortest_side(job: Job) -> int:
     """The shortest side of all pictures the network is given, pixels."""
-    contexts = [tile.context for tile in job.tiles]
-    return max(job.minimum, min(min(context.height, context.width) for context in contexts))
+    return min(map(min, sizes(job)))
 
 
 def observe(look: Observe, job: Job) -> Generator[Observed, None, NDArray[np.float32] | None]:
@@ -162,11 +175,15 @@ def to_float(samples: Samples) -> NDArray[np.float32]:
 
 
 def from_float(values: NDArray[np.float32], dtype: np.dtype[Any], *, low: float = 0.0, high: float = 1.0) -> Samples:
-    """Float values (white at 1.0) -> samples of a depth: clipped, and rounded to the nearest integer."""
-    values = np.clip(values, low, high)
+    """Float values (white at 1.0) -> samples of a depth: clipped, and rounded to the nearest integer.
+
+    Works in the memory of `values`.
+    """
+    np.clip(values, low, high, out=values)
     if dtype.kind != "u":
         return values.astype(np.float32)
-    return np.rint(values * _white(dtype)).astype(dtype)
+    values *= _white(dtype)
+    return np.rint(values, out=values).astype(dtype)
 
 
 def _white(dtype: np.dtype[Any]) -> np.float32:

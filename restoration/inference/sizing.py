@@ -30,8 +30,10 @@ _GUESSED_GIGAFLOPS = {  # two cores of 2024; measured 150-220, 300-430 and 450-6
     ("cpu", "int8"): 300.0,
 }
 _GUESSED_GPU_GIGAFLOPS = 5000.0  # far below any GPU of the last years: the first plan errs on small tiles
-_MOST_OUTPUT_PIXELS = {"cpu": 4e6, "cuda": 8e6}  # EDSR x2 takes about 0.7 GB per output megapixel in fp32
+_MOST_OUTPUT_PIXELS = {"cpu": 2e6, "cuda": 8e6}
+# A megapixel of output takes 0.1 to 0.3 GB by OpenVINO; by torch in fp32, of EDSR x2, about 0.7 GB.
 _MOST_BYTES, _BYTES_PER_OUTPUT_PIXEL = 1000.0, {"bf16": 600.0, "fp16": 600.0}  # on a GPU: an estimate, with room
+_OBSERVING_SHARE = 0.6  # what only torch computes, in front of the network, takes memory, too
 _REMEMBERED = 15
 _PROBE_SIDES = (64, 512)
 _PROBE_CALLS = 3
@@ -123,7 +125,7 @@ def most_pixels(card: ModelCard, place: Place, *, seconds_per_megapixel: float, 
     """The largest context one call may have: by time, and by memory."""
     if card.tiling in (Tiling.SEAMS, Tiling.NEVER):
         return float("inf")
-    by_memory = _most_output_pixels(place) / card.scale**2
+    by_memory = _most_output_pixels(place) / card.scale**2 * (_OBSERVING_SHARE if card.observes else 1.0)
     return min(by_memory, call_seconds / seconds_per_megapixel * 1e6)
 
 

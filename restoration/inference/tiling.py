@@ -1,8 +1,9 @@
 """The tile planner: which boxes of a picture a network sees, and which part of each answer is kept.
 
 Pure integers: knows nothing of torch, pixels or time. Every tile has a core (the cores cover the picture once) and a
-context (the core and `margin` pixels around it, clipped at the picture's border). Contexts begin and end on multiples
-of `align`, so that a network with strides sees every tile on the grid it sees the whole picture on.
+context (the core and at least `margin` pixels around it, but nothing beyond the picture's border). All contexts of a
+cut have one size: what runs them then needs one plan of its memory, and one graph. Contexts begin on multiples of
+`align`, so that a network with strides sees every tile on the grid it sees the whole picture on.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Grid:
 
     height, width: of the picture, pixels.
     margin: pixels of context around each core.
-    align: contexts begin and end on multiples of this.
+    align: contexts begin on multiples of this.
     smallest: no core side is shorter than this, unless the picture is.
     """
 
@@ -75,7 +76,7 @@ class Grid:
         return Box(0, 0, self.height, self.width)
 
     def tiles(self, area: Box, rows: int, columns: int) -> tuple[Tile, ...]:
-        """Cuts an area into rows x columns near-equal tiles (sides differ by at most one pixel), in reading order."""
+        """Cuts an area into rows x columns tiles with contexts of one size, in reading order."""
         vertical = self._axis(area.top, area.bottom, rows, self.height).tolist()
         horizontal = self._axis(area.left, area.right, columns, self.width).tolist()
         return tuple(
@@ -89,12 +90,13 @@ class Grid:
 
         When even the smallest cores have larger contexts, the smallest cores.
         """
-        tallest, heights = self._sides(area.top, area.bottom, self.height)
-        widest, widths = self._sides(area.left, area.right, self.width)
-        fits = np.multiply.outer(tallest, widest) <= pixels
-        if not fits.any():
-            return self.tiles(area, len(tallest), len(widest))
-        computed = np.where(fits, np.multiply.outer(heights, widths), np.inf)
+        tall = self._lengths(area.top, area.bottom, self.height)
+        wide = self._lengths(area.left, area.right, self.width)
+        sizes = np.multiply.outer(tall, wide)
+        if not (sizes <= pixels).any():
+            return self.tiles(area, len(tall), len(wide))
+        counts = np.multiply.outer(np.arange(len(tall)) + 1, np.arange(len(wide)) + 1)
+        computed = np.where(sizes <= pixels, sizes * counts, np.inf)
         row, column = np.unravel_index(int(np.argmin(computed)), computed.shape)
         return self.tiles(area, int(row) + 1, int(column) + 1)
 
@@ -104,33 +106,52 @@ class Grid:
             smaller
             for tile in tiles
             for smaller in self.tiles(
-                tile.core, min(2, self._most(tile.core.height)), min(2, self._most(tile.core.width))
+                tile.core,
+                min(2, len(self._lengths(tile.core.top, tile.core.bottom, self.height))),
+                min(2, len(self._lengths(tile.core.left, tile.core.right, self.width))),
             )
         )
 
-    def _most(self, extent: int) -> int:
-        return max(1, extent // self.smallest)
-
     def _axis(self, start: int, stop: int, count: int, extent: int) -> NDArray[np.int64]:
         """Cuts one side in `count`: rows of (core start, core stop, context start, context stop)."""
+        reach, first = self._reach(start, stop, extent)
+        length, step = self._length(reach, count)
+        begin = first + np.arange(count) * (reach - length) // max(1, count - 1) // self.align * self.align
+        end = begin + length
         cuts = start + np.arange(count + 1) * (stop - start) // count
-        begin, end = cuts[:-1], cuts[1:]
-        first = np.maximum(0, begin - self.margin) // self.align * self.align
-        last = np.minimum(extent, -(-(end + self.margin) // self.align) * self.align)
-        return np.stack((begin, end, first, last), axis=1)
+        if step:
+            cuts[1:-1] = (begin[1:] + end[:-1]) // 2  # in the middle of what both see
+        return np.stack((cuts[:-1], cuts[1:], begin, end), axis=1)
 
-    def _sides(self, start: int, stop: int, extent: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """For 1, 2, ... tiles along one side: the longest context, and the sum of all contexts, in pixels."""
-        longest, total = [], []
-        for count in range(1, self._most(stop - start) + 1):
+    def _reach(self, start: int, stop: int, extent: int) -> tuple[int, int]:
+        """How much of a side the contexts of a part of it see together, and where that begins."""
+        first = max(0, start - self.margin) // self.align * self.align
+        return min(extent, stop + self.margin) - first, first
+
+    def _length(self, reach: int, count: int) -> tuple[int, int]:
+        """The length of each of `count` contexts, and the shortest step from one to the next: 0 if all see all."""
+        length = -(-(reach + 2 * self.margin * (count - 1)) // count)
+        length += (reach - length) % self.align  # the last begins on the grid, too
+        while length < reach:
+            steps = (reach - length) // self.align  # between the first and the last
+            shortest, longest = steps // (count - 1), -(-steps // (count - 1))
+            if shortest and longest * self.align + 2 * self.margin <= length:
+                return length, shortest * self.align
+            length += self.align
+        return reach, 0
+
+    def _lengths(self, start: int, stop: int, extent: int) -> NDArray[np.float64]:
+        """For 1, 2, ... tiles along one side, as many as leave no core too short: the length of their contexts."""
+        found = []
+        for count in range(1, max(1, (stop - start) // self.smallest) + 1):
             axis = self._axis(start, stop, count, extent)
-            lengths = axis[:, 3] - axis[:, 2]
-            longest.append(lengths.max())
-            total.append(lengths.sum())
-        return np.array(longest, dtype=np.float64), np.array(total, dtype=np.float64)
+            if count > 1 and (axis[:, 1] - axis[:, 0]).min() < self.smallest:
+                break
+            found.append(axis[0, 3] - axis[0, 2])
+        return np.array(found, dtype=np.float64)
 
 
 def plan(height: int, width: int, *, tile: int, margin: int, align: int = 1) -> tuple[Tile, ...]:
-    """Near-equal tiles whose cores are at most `tile` pixels on a side; tests and measurements use it."""
+    """As many tiles as cores of `tile` pixels a side would be; tests and measurements use it."""
     grid = Grid(height=height, width=width, margin=margin, align=align)
     return grid.tiles(grid.whole, -(-height // tile), -(-width // tile))

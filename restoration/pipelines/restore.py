@@ -21,31 +21,38 @@ from restoration.pipelines.request import Request
 from restoration.tasks import FACES
 
 
-def stream(engine: Engine, document: ImageDocument, request: Request) -> Generator[Progress | Restoration]:
+def stream(
+    engine: Engine, document: ImageDocument, request: Request, *, reuse: bool = False
+) -> Generator[Progress | Restoration]:
     """Does what a request asks, step by step: every `Progress`, then the `Restoration`.
 
     Colours under full transparency take no part in it, see `images.hidden`.
 
     Closing the generator stops the computation between two network calls.
 
+    Args:
+        reuse: the document is not needed afterwards: its samples may be overwritten, to save memory.
+
     Raises:
         RestorationError: a model, a limit or the picture stands against it; one sentence.
     """
-    with closing(_steps(engine, painted_over(document), request)) as steps:
+    with closing(_steps(engine, painted_over(document), request, reuse)) as steps:
         for step in steps:
             if isinstance(step, Restoration):
                 step = replace(step, image=with_hidden_colors(step.image, document))  # noqa: PLW2901
             yield step
 
 
-def _steps(engine: Engine, document: ImageDocument, request: Request) -> Generator[Progress | Restoration]:
+def _steps(engine: Engine, document: ImageDocument, request: Request, reuse: bool) -> Generator[Progress | Restoration]:
     if request.task == FACES.id:
         from restoration.pipelines import faces
 
-        yield from faces.stream(engine, document, request)
+        yield from faces.stream(engine, document, request, reuse=reuse)
         return
     card = request.card(engine.models, engine.store)
-    yield from engine.stream(document, card, strength=request.strength, task=request.task, precision=request.precision)
+    yield from engine.stream(
+        document, card, strength=request.strength, task=request.task, precision=request.precision, reuse=reuse
+    )
 
 
 def restore(
@@ -82,7 +89,7 @@ def restore(
     began = time.perf_counter()
     document = read_image(source, limits=engine.limits)
     decoded = time.perf_counter() - began
-    restoration = finish(stream(engine, document, request))
+    restoration = finish(stream(engine, document, request, reuse=True))
     seconds = {"decode": decoded, **restoration.report.seconds}
     return replace(restoration, report=replace(restoration.report, seconds=seconds))
 

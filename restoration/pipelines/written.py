@@ -6,10 +6,8 @@ The engine knows the picture only; the page, the API and the command line all wr
 from dataclasses import replace
 
 from restoration.images.document import ImageDocument
-from restoration.images.writing import encoding_notes, output_format
+from restoration.images.writing import encoding_notes, output_format, written_bits
 from restoration.inference.report import Report
-
-_MOST_BITS = {"jpeg": 8, "webp": 8, "avif": 8, "png": 16}
 
 
 def as_written(report: Report, image: ImageDocument, format: str) -> Report:
@@ -20,7 +18,6 @@ def as_written(report: Report, image: ImageDocument, format: str) -> Report:
         format: as `write_image` takes it ("same", "png", "jpeg", "webp" or "tiff").
     """
     target = output_format(image, format)
-    bits = min(image.color.dtype.itemsize * 8, _MOST_BITS.get(target, 32))
     warnings = dict.fromkeys((*report.warnings, *encoding_notes(image, format)))
-    output = replace(report.output, format=target.upper(), bits=bits)
+    output = replace(report.output, format=target.upper(), bits=written_bits(image, target))
     return replace(report, warnings=tuple(warnings), output=output)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -17,6 +18,7 @@ from gradio.context import get_blocks_context
 
 from restoration.images.writing import FORMATS
 from restoration.inference.engine import Engine
+from restoration.inference.fast import PRECISIONS
 from restoration.inference.report import Progress
 from restoration.pipelines.request import Request
 from restoration.tasks import TASKS, Task
@@ -24,6 +26,7 @@ from restoration.ui.desk import Desk
 from restoration.ui.handlers import MODEL_QUEUE
 from restoration.ui.jobs import Done, Order, Stage, Steps, stream_job
 from restoration.ui.panel import families
+from restoration.ui.reception import Check, check_early
 from restoration.ui.speaking import request_id, spoken_errors
 from restoration.ui.uploads import photo_from
 
@@ -37,8 +40,11 @@ REPORT_TEXT = (
 )
 
 
-def add_endpoints(engine: Engine, desk: Desk) -> None:
-    """Adds `/deblur`, `/enhance`, `/enlarge`, `/restore_faces` and `/models` to the Blocks being built."""
+def add_endpoints(engine: Engine, desk: Desk) -> dict[str, Check]:
+    """Adds `/deblur`, `/enhance`, `/enlarge`, `/restore_faces` and `/models` to the Blocks being built.
+
+    Returns: what the reception checks for each before the queue.
+    """
     for task in TASKS.values():
         _add(
             restore_endpoint(task, engine, desk),
@@ -55,6 +61,16 @@ def add_endpoints(engine: Engine, desk: Desk) -> None:
         returns=[_returned("models", {"type": "array", "items": {"type": "object"}}, "One object for every model.")],
         queue=False,
     )
+    return {task.endpoint: partial(_check, engine, task) for task in TASKS.values()}
+
+
+def _check(engine: Engine, task: Task, inputs: list[Any]) -> None:
+    """Raises a RestorationError when arguments of a task's endpoint cannot be good."""
+    names = [each.label for each in parameters(task, engine)]
+    given = dict(zip(names, inputs, strict=False))
+    asked = {name: given[name] for name in ("model", "strength", "scale") if name in given}
+    written = {name: given[name] for name in ("output_format", "quality")}
+    check_early(engine, Order(request=Request(task=task.id, **asked), **written), given["image"])
 
 
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": {}}
@@ -78,7 +94,14 @@ def parameters(task: Task, engine: Engine) -> list[Api]:
         found.append(_parameter("scale", {"type": "integer"}, None, text))
     formats = f"{', '.join(FORMATS)}; 'same' keeps the photo's own format."
     found.append(_parameter("output_format", {"enum": list(FORMATS), "type": "string"}, "same", formats))
-    found.append(_parameter("quality", {"type": "integer"}, 92, "1 to 100, for JPEG and WebP."))
+    text = "1 to 100, for JPEG, WebP and AVIF; null (the default) takes 92, or what a JPEG had if that is higher."
+    found.append(_parameter("quality", {"type": "integer"}, None, text))
+    fast = [card.name for cards in offered.values() for card in cards if engine.has_fast(card)]
+    text = (
+        "auto; fp32 for full precision; fast for int8, which "
+        f"{', '.join(fast) or 'no model'} can do here: any other runs as with auto, and the report says so."
+    )
+    found.append(_parameter("precision", {"enum": list(PRECISIONS), "type": "string"}, "auto", text))
     return found
 
 
@@ -103,10 +126,11 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         model: object,
         strength: object,
         output_format: object,
-        quality: object,
+        quality: object = None,
+        precision: object = "auto",
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio finds it by its default
     ) -> Generator[Reply]:
-        asked = {"model": model, "strength": strength}
+        asked = {"model": model, "strength": strength, "precision": precision}
         yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     def enlarge(  # noqa: PLR0917 - Gradio hands the values over by position
@@ -116,10 +140,11 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         strength: object,
         scale: object = None,
         output_format: object = "same",
-        quality: object = 92,
+        quality: object = None,
+        precision: object = "auto",
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Generator[Reply]:
-        asked = {"model": model, "strength": strength, "scale": scale}
+        asked = {"model": model, "strength": strength, "scale": scale, "precision": precision}
         yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
 
     return enlarge if task.id == "enlarge" else restore
@@ -172,6 +197,7 @@ def model_list(engine: Engine) -> list[dict[str, Any]]:
                 "reason": availability.reason,
                 "scores": certificate.get("scores", []),
                 "licence": certificate.get("licence") or first.licence,
+                "fast": engine.has_fast(card),
                 "default": card.family == TASKS[card.task].default_model,
             }
         )

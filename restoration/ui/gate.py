@@ -10,6 +10,8 @@ import logging
 import time
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from restoration.ui.answers import answer
@@ -40,8 +42,10 @@ CLOSED = (*_UNUSED, *(f"/gradio_api{route}" for route in _UNUSED if route != "/o
 
 WRONG_REQUEST = "This request does not fit any endpoint here: its name, its number or its arguments are wrong."
 DISK_FULL = "The server's disk is full: please try again in some minutes."
-_JOINING = ("/call/", "/run/", "/api/", "/queue/join", "/cancel")
-_FULL = (errno.ENOSPC, errno.EDQUOT)
+REFUSED = "refused"
+"""Stands in the state of a request that was refused in a sentence."""
+_TAKING = ("/call/", "/run/", "/api/", "/queue/join", "/cancel", "/upload")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the last one: more than this process may write
 
 
 def disk_is_full(error: BaseException | None) -> bool:
@@ -89,6 +93,11 @@ class Gate:
         return [(b"content-security-policy", policy.encode())] if policy else []
 
 
+async def refuse_malformed(_request: Request, _error: Exception) -> JSONResponse:
+    """Says a request that breaks an endpoint's schema in a sentence, where the framework would repeat its content."""
+    return JSONResponse({"detail": WRONG_REQUEST}, status_code=422)
+
+
 class _Exchange:
     """One request and what was answered so far."""
 
@@ -103,10 +112,11 @@ class _Exchange:
     async def send(self, message: Message) -> None:
         """Passes a message on, with the headers of every response."""
         if message["type"] == "http.response.start":
-            self._status = message["status"]
+            refused = message["status"] == 500 and self._scope["state"].get(REFUSED)
+            self._status = 400 if refused else message["status"]
             names = {name for name, _ in self._headers}
             kept = [header for header in message.get("headers", []) if header[0].lower() not in names]
-            message = {**message, "headers": [*kept, *self._headers]}
+            message = {**message, "status": self._status, "headers": [*kept, *self._headers]}
         elif message["type"] == "http.response.body":
             self._ended = not message.get("more_body", False)
         await self._send(message)
@@ -139,9 +149,9 @@ class _Exchange:
             await answer(self.send, 500, f"Something went wrong on our side (error {self.identity}).")
 
     def _malformed(self, error: Exception) -> bool:
-        """Gradio looks an endpoint up before it checks that there is one, and its arguments likewise."""
+        """Gradio looks an endpoint up before it checks that there is one, and its arguments and forms likewise."""
         looked_up = isinstance(error, (KeyError, TypeError, ValueError)) or type(error).__name__ == "FnIndexInferError"
-        return looked_up and any(route in self._scope["path"] for route in _JOINING)
+        return looked_up and any(route in self._scope["path"] for route in _TAKING)
 
     def log(self) -> None:
         """What was asked of which kind of route, and how it went: no addresses, no names of files."""

@@ -20,7 +20,7 @@ from restoration.pipelines.request import Request
 from restoration.ui import wording
 from restoration.ui.desk import Desk
 from restoration.ui.jobs import Done, Order, Stage, Steps, stream_job
-from restoration.ui.panel import Panel, TaskTab, families, measured_gain
+from restoration.ui.panel import Panel, TaskTab, families, fast_choice, measured_gain
 from restoration.ui.speaking import request_id, spoken_errors
 from restoration.ui.uploads import Photo, photo_from, upload_folder
 
@@ -54,7 +54,7 @@ def connect(panel: Panel, engine: Engine, desk: Desk) -> None:
 
 
 def _connect_run(panel: Panel, tab: TaskTab, engine: Engine, desk: Desk) -> list[Any]:
-    inputs = [panel.photo, panel.originals, tab.model, tab.strength, panel.output_format, panel.quality]
+    inputs = [panel.photo, panel.originals, tab.model, tab.strength, panel.output_format, panel.quality, tab.fast]
     inputs += [tab.scale] if tab.scale else []
     outputs = [tab.status, panel.empty, panel.result, panel.slider, panel.view, panel.caption]
     outputs += [panel.download, panel.report, panel.report_json]
@@ -121,9 +121,10 @@ def _connect_options(tab: TaskTab, engine: Engine) -> None:
         "api_visibility": "private",
     }
     if scale is None:
-        tab.model.input(inputs=tab.model, outputs=[tab.note], **common)
+        tab.model.input(inputs=tab.model, outputs=[tab.note, tab.fast], **common)
     else:
-        gr.on([tab.model.input, scale.input], inputs=[tab.model, scale], outputs=[tab.note, scale], **common)
+        outputs = [tab.note, tab.fast, scale]
+        gr.on([tab.model.input, scale.input], inputs=[tab.model, scale], outputs=outputs, **common)
 
 
 def _connect_upload(panel: Panel, engine: Engine) -> None:
@@ -162,12 +163,15 @@ def job_handler(task: str, engine: Engine, desk: Desk) -> Callable[..., Generato
         strength: object,
         output_format: object,
         quality: object,
+        fast: object = False,
         scale: object = None,
     ) -> Generator[tuple[Any, ...]]:
         with spoken_errors(request_id(sender)):
             photo = photo_from(payload, originals)
-            request = Request(task=task, model=model, scale=scale, strength=strength)  # pyright: ignore[reportArgumentType]
-            order = Order(request=request, output_format=output_format, quality=quality)  # pyright: ignore[reportArgumentType]
+            precision = "fast" if fast is True else "auto"
+            request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)  # pyright: ignore[reportArgumentType]
+            wanted = None if quality == 0 else quality  # the slider's "automatic"
+            order = Order(request=request, output_format=output_format, quality=wanted)  # pyright: ignore[reportArgumentType]
             yield from page_updates(stream_job(engine, photo, order, desk, identity=request_id(sender)))
 
     return run
@@ -231,7 +235,7 @@ def upload_handler(engine: Engine) -> Callable[[object], Iterator[tuple[Any, Any
         with spoken_errors():
             try:
                 photo = photo_from(payload)
-                header = read_header(photo.source, limits=engine.limits.on(engine.device))
+                header = read_header(photo.source, limits=engine.limits)
                 if header.format in SHOWN_BY_BROWSERS or not isinstance(photo.source, Path):
                     yield SKIP, {}, wording.status()
                     return
@@ -248,21 +252,21 @@ def _stand_in(photo: Photo, engine: Engine) -> tuple[str, dict[str, dict[str, st
     """A preview for a file the browser cannot show, and the note which file it stands for."""
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
-    document = read_image(photo.source, limits=engine.limits.on(engine.device), name=photo.name)
+    document = read_image(photo.source, limits=engine.limits, name=photo.name)
     preview = write_preview(document, folder / document.origin.name, longest=PREVIEW_SIDE)
     return str(preview), {str(preview): {"path": str(photo.source), "orig_name": photo.name}}
 
 
 def note_handler(tab: TaskTab, engine: Engine) -> Callable[..., Any]:
-    """Describes the chosen model; for Enlarge the scales it has, too."""
+    """Describes the chosen model and its fast precision; for Enlarge the scales it has, too."""
     offered = families(engine, tab.task)
 
     def describe(family: object, scale: object = None) -> Any:
         cards = offered.get(str(family)) or next(iter(offered.values()))
         card = next((card for card in cards if card.scale == scale), cards[0])
-        note = wording.model_note(card, measured_gain(engine, card))
+        said = wording.model_note(card, measured_gain(engine, card)), gr.update(**fast_choice(engine, card))
         if tab.scale is None:
-            return note
-        return note, gr.update(choices=[(f"{each.scale}×", each.scale) for each in cards], value=card.scale)
+            return said
+        return *said, gr.update(choices=[(f"{each.scale}×", each.scale) for each in cards], value=card.scale)
 
     return describe

@@ -35,7 +35,7 @@ from restoration.ui.uploads import Photo, upload_folder
 class Order:
     """What is to be done, and in which file format the result is wanted.
 
-    output_format: one of FORMATS. quality: 1 to 100.
+    output_format: one of FORMATS. quality: 1 to 100; None chooses as `write_image` does.
 
     Raises:
         OptionError: the format or the quality is not one of those; the values may come from anybody's JSON.
@@ -43,7 +43,7 @@ class Order:
 
     request: Request
     output_format: str = "same"
-    quality: int = 92
+    quality: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.output_format, str) or self.output_format not in FORMATS:
@@ -51,7 +51,9 @@ class Order:
         object.__setattr__(self, "quality", _checked_quality(self.quality))
 
 
-def _checked_quality(quality: object) -> int:
+def _checked_quality(quality: object) -> int | None:
+    if quality is None:
+        return None
     whole = isinstance(quality, int) or (isinstance(quality, float) and quality.is_integer())
     if isinstance(quality, bool) or not whole or not 1 <= quality <= 100:  # pyright: ignore[reportOperatorIssue]
         raise OptionError(f"The quality must be a whole number from 1 to 100, not {quality!r:.40}.")
@@ -71,7 +73,7 @@ class Done:
 
     path: the full-quality file, in a folder of its own inside the upload cache.
     report: the JSON report of the API.
-    before, after: the documents, for previews; a large one is `reduced` before.
+    before, after: the documents, for previews; large ones are `reduced` before.
     """
 
     path: Path
@@ -106,7 +108,7 @@ def _steps(engine: Engine, photo: Photo, order: Order, facts: dict[str, Any]) ->
     """The job itself; `facts` are what the log says of it."""
     card = order.request.card(engine.models, engine.store)
     facts["model"] = card.name
-    limits = engine.limits.on(engine.device)
+    limits = engine.limits
     yield Stage("decode")
     began = time.perf_counter()
     document = read_image(photo.source, limits=limits, name=photo.name)
@@ -116,17 +118,18 @@ def _steps(engine: Engine, photo: Photo, order: Order, facts: dict[str, Any]) ->
     output_format(_as_large_as_result(document, card.scale), order.output_format)
     before = reduced(document, preview_size(_as_large_as_result(document, card.scale)))
     restoration = yield from _restore(engine, document, order)
-    del document  # encoding takes as much again
+    del document  # its samples may be the result's now
     yield Stage("encode")
     began = time.perf_counter()
-    path = _write(restoration.image, order, card.scale)
-    seconds = {"decode": decode_seconds, **restoration.report.seconds, "encode": time.perf_counter() - began}
-    report = as_written(replace(restoration.report, seconds=seconds), restoration.image, order.output_format)
-    yield Done(path=path, report=report.as_json(), before=before, after=restoration.image)
+    after = reduced(restoration.image, preview_size(restoration.image))
+    report = as_written(restoration.report, restoration.image, order.output_format)
+    path = _write(restoration.image, order, card.scale, reuse=after is not restoration.image)
+    seconds = {"decode": decode_seconds, **report.seconds, "encode": time.perf_counter() - began}
+    yield Done(path=path, report=replace(report, seconds=seconds).as_json(), before=before, after=after)
 
 
 def _restore(engine: Engine, document: ImageDocument, order: Order) -> Generator[Progress, None, Restoration]:
-    with closing(stream(engine, document, order.request)) as steps:
+    with closing(stream(engine, document, order.request, reuse=True)) as steps:
         for step in steps:
             if isinstance(step, Restoration):
                 return step
@@ -144,13 +147,16 @@ def _as_large_as_result(document: ImageDocument, scale: int) -> ImageDocument:
     )
 
 
-def _write(image: ImageDocument, order: Order, scale: int) -> Path:
-    """Writes the result into a new folder of the upload cache, which nobody can guess; nothing stays on an error."""
+def _write(image: ImageDocument, order: Order, scale: int, *, reuse: bool) -> Path:
+    """Writes the result into a new folder of the upload cache, which nobody can guess; nothing stays on an error.
+
+    reuse: the image is not needed afterwards.
+    """
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
     name = result_name(image.origin.name, TASKS[order.request.task].suffix, scale).translate(_IN_ADDRESSES)
     try:
-        return write_image(image, folder / name, format=order.output_format, quality=order.quality)
+        return write_image(image, folder / name, format=order.output_format, quality=order.quality, reuse=reuse)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

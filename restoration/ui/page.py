@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.block_function import BlockFunction
 from gradio.components import Navbar
 from gradio.components.api_component import Api
+from gradio.state_holder import SessionState
 
 from restoration.inference.engine import Engine
 from restoration.tasks import TASKS
@@ -19,7 +20,8 @@ from restoration.ui.gate import WRONG_REQUEST, disk_is_full
 from restoration.ui.handlers import connect
 from restoration.ui.logs import in_request
 from restoration.ui.panel import EXAMPLES_FOLDER, build_panel
-from restoration.ui.speaking import request_id, spoken, spoken_errors
+from restoration.ui.reception import Reception
+from restoration.ui.speaking import OUR_MISTAKE, note_refusal, request_id, spoken, spoken_errors
 from restoration.ui.uploads import NOT_UPLOADED
 
 TITLE = "Photo Restoration"
@@ -58,14 +60,29 @@ class Page(gr.Blocks):
             raise spoken(NOT_UPLOADED) from error
 
     async def process_api(
-        self, block_fn: BlockFunction | int, *args: Any, request: Any = None, **named: Any
+        self,
+        block_fn: BlockFunction | int,
+        *args: Any,
+        state: SessionState | None = None,
+        request: Any = None,
+        **named: Any,
     ) -> dict[str, Any]:
         """Calls a handler, as Blocks does; what goes wrong before or after it is told like its own errors."""
         if isinstance(block_fn, BlockFunction) and block_fn.fn is None:  # it runs in the browser alone
             raise spoken(WRONG_REQUEST)
         identity = request_id(request)
-        with in_request(identity), spoken_errors(identity):
-            return await super().process_api(block_fn, *args, request=request, **named)
+        try:
+            with in_request(identity), spoken_errors(identity):
+                return await super().process_api(block_fn, *args, state=state, request=request, **named)
+        except gr.Error as error:
+            if error.title != OUR_MISTAKE:
+                note_refusal(request)
+            if error.print_exception:  # Gradio's own, about a value no widget gives; it would repeat it in the log
+                raise spoken(WRONG_REQUEST) from error
+            raise
+        finally:
+            if state is not None:  # Gradio keeps every session's last values, photos inside of JSON too, for deep links
+                state.config_values.clear()
 
 
 def build_page(engine: Engine, desk: Desk | None = None, *, examples: Path = EXAMPLES_FOLDER) -> Page:
@@ -84,13 +101,14 @@ def build_page(engine: Engine, desk: Desk | None = None, *, examples: Path = EXA
         gr.HTML(wording.HEADER)
         connect(build_panel(engine, examples=examples), engine, desk)
         gr.HTML(wording.FOOTER)
-        add_endpoints(engine, desk)
+        checks = add_endpoints(engine, desk)
     with page.route("Widget", "/embed", show_in_navbar=False):
         Navbar(visible=False)
         panel = build_panel(engine, compact=True)
         connect(panel, engine, desk)
         page.load(chosen_tab, outputs=panel.tabs, queue=False, show_progress="hidden", api_visibility="private")
     page.queue(max_size=QUEUE_PLACES, default_concurrency_limit=1, api_open=False)
+    Reception(page, checks).open()
     return page
 
 

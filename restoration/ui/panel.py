@@ -15,6 +15,7 @@ import gradio as gr
 from restoration.card import ModelCard
 from restoration.images.writing import FORMATS
 from restoration.inference.engine import Engine
+from restoration.inference.fast import fast_facts
 from restoration.tasks import TASKS, Task
 from restoration.ui import wording
 
@@ -33,6 +34,7 @@ class TaskTab:
     note: gr.HTML
     scale: gr.Radio | None
     strength: gr.Slider
+    fast: gr.Checkbox
     run: gr.Button
     stop: gr.Button
     examples: gr.Dataset | None
@@ -89,6 +91,12 @@ def family_title(card: ModelCard) -> str:
 def measured_gain(engine: Engine, card: ModelCard) -> str:
     """The gain written in the card's birth certificate, in words."""
     return wording.gain(engine.store.certificate(card), TASKS[card.task].baseline)
+
+
+def fast_choice(engine: Engine, card: ModelCard | None) -> dict[str, Any]:
+    """The state of the "Fast" box for a model: there, with what it costs, only where the model has that precision."""
+    facts = fast_facts(card, engine.store) if card is not None and engine.has_fast(card) else None
+    return {"value": False, "info": wording.fast_note(facts) if facts else "", "visible": facts is not None}
 
 
 def build_panel(engine: Engine, *, compact: bool = False, examples: Path = EXAMPLES_FOLDER) -> Panel:
@@ -165,6 +173,7 @@ def _task_tab(engine: Engine, task: Task, example_files: list[Path]) -> TaskTab:
         info="0 leaves the photo as it is, 1 is the full effect.",
         visible=bool(cards),
     )
+    fast = gr.Checkbox(label="Fast", **fast_choice(engine, cards[0] if cards else None), elem_classes="fast")
     with gr.Row(elem_classes="actions"):
         run = gr.Button(BUTTONS.get(task.id, task.title), variant="primary", interactive=bool(cards), elem_classes="go")
         stop = gr.Button("Stop", variant="stop", elem_classes="halt")
@@ -177,6 +186,7 @@ def _task_tab(engine: Engine, task: Task, example_files: list[Path]) -> TaskTab:
         note=note,
         scale=scale,
         strength=strength,
+        fast=fast,
         run=run,
         stop=stop,
         examples=dataset,
@@ -213,7 +223,10 @@ def _output_options() -> tuple[gr.Dropdown, gr.Slider]:
             label="File format",
             filterable=False,
         )
-        quality = gr.Slider(1, 100, value=92, step=1, label="Quality", info="For JPEG and WebP.")
+        quality = gr.Slider(
+            0, 100, value=0, step=1, label="Quality",
+            info="For JPEG, WebP and AVIF. 0 takes 92, or what your JPEG had if that is higher.",
+        )  # fmt: skip
     return output_format, quality
 
 

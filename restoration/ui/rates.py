@@ -1,5 +1,9 @@
 """How often one visitor may send work, and who a visitor is. Plain ASGI: knows neither Gradio nor pictures.
 
+Plain requests get a 429. A client of Gradio's would not show what that says, so its jobs are let through, marked,
+and the reception before the queue (`reception.py`) tells it; that many times at most. Uploads are counted apart and
+twice as many are accepted: a client uploads first, and is to hear of it in words.
+
 Counting is left to the library `limits`; this file says whom to count. Behind proxies the address of the visitor stands
 in `X-Forwarded-For`, to whose right end every proxy adds the address it was called from. What stands further left may
 be invented by the visitor and is not believed.
@@ -22,7 +26,10 @@ from restoration.ui.answers import answer
 from restoration.ui.settings import ANY_PROXY
 
 LOG = logging.getLogger(__name__)
-COUNTED = ("/gradio_api/upload", "/gradio_api/queue/join", "/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/")
+UPLOAD, JOIN = "/gradio_api/upload", "/gradio_api/queue/join"
+COUNTED = (UPLOAD, JOIN, "/gradio_api/call/", "/gradio_api/run/", "/gradio_api/api/")
+UPLOADS_PER_JOB = 2
+_REFUSAL = "rate_refusal"
 _NETWORK_BITS = 64  # of an IPv6 address: what a household is given
 
 
@@ -38,6 +45,7 @@ class RateLimit:
     def __init__(self, app: ASGIApp, rate: Sequence[RateLimitItem], proxies: int) -> None:
         self.app = app
         self._rate, self._proxies = tuple(rate), proxies
+        self._upload_rate = tuple(type(item)(UPLOADS_PER_JOB * item.amount, item.multiples) for item in rate)
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,23 +53,38 @@ class RateLimit:
         if not self._rate or scope["type"] != "http" or scope["method"] != "POST":
             await self.app(scope, receive, send)
             return
-        wait = self._wait(visitor(scope, self._proxies)) if scope["path"].startswith(COUNTED) else 0
+        wait = self._wait(scope)
         if not wait:
             await self.app(scope, receive, send)
             return
         LOG.info("rate limit reached")
         sentence = f"You have sent very much in a short time: please wait {_words(wait)} and try again."
-        await answer(send, 429, sentence, [(b"retry-after", str(wait).encode())])
+        if scope["path"].startswith(JOIN) and not self._count(self._rate, "told", scope):
+            scope.setdefault("state", {})[_REFUSAL] = sentence
+            await self.app(scope, receive, send)
+        else:
+            await answer(send, 429, sentence, [(b"retry-after", str(wait).encode())])
 
-    def _wait(self, key: str) -> int:
+    def _wait(self, scope: Scope) -> int:
         """Counts a request; whole seconds until the next one is accepted, 0 if this one is."""
-        full = [item for item in self._rate if not self._limiter.test(item, key)]
+        if scope["path"].startswith(UPLOAD):
+            return self._count(self._upload_rate, "upload", scope)
+        return self._count(self._rate, "job", scope) if scope["path"].startswith(COUNTED) else 0
+
+    def _count(self, rate: Sequence[RateLimitItem], kind: str, scope: Scope) -> int:
+        key = visitor(scope, self._proxies)
+        full = [item for item in rate if not self._limiter.test(item, kind, key)]
         if not full:
-            for item in self._rate:
-                self._limiter.hit(item, key)
+            for item in rate:
+                self._limiter.hit(item, kind, key)
             return 0
-        resets = (self._limiter.get_window_stats(item, key).reset_time for item in full)
+        resets = (self._limiter.get_window_stats(item, kind, key).reset_time for item in full)
         return max(1, math.ceil(max(resets) - time.time()))
+
+
+def refusal_of(scope: Scope) -> str:
+    """What the rate limit found about a request that it let through; "" for nothing."""
+    return scope.get("state", {}).get(_REFUSAL, "")
 
 
 def visitor(scope: Scope, proxies: int) -> str:

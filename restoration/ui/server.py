@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import importlib.metadata
 import logging
+import os
 import signal
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -27,7 +29,7 @@ from restoration.tasks import TASKS
 from restoration.ui.bodies import BodyLimit
 from restoration.ui.desk import Desk
 from restoration.ui.downloads import bound_downloads
-from restoration.ui.gate import Gate
+from restoration.ui.gate import Gate, refuse_malformed
 from restoration.ui.panel import EXAMPLES_FOLDER, broken_cards, families
 from restoration.ui.rates import RateLimit
 from restoration.ui.settings import Serving
@@ -151,6 +153,7 @@ def launch_options(health: Health, address: Address, serving: Serving) -> dict[s
                 Middleware(BodyLimit, megabytes=megabytes),
             ],
             "routes": [Route("/healthz", health.answer)],
+            "exception_handlers": {RequestValidationError: refuse_malformed},
         },
     }
 
@@ -175,6 +178,7 @@ def serve(
     health = Health(engine, desk, page)
     if warm_first:
         health.warm(engine.available())
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")  # uvicorn would believe this machine's visitors who they are
     told = _told_to_end()
     page.launch(**launch_options(health, address, serving), prevent_thread_lock=True, quiet=True)
     LOG.info("serving", extra={"fields": {"host": address.host, "port": address.port, "version": health.version}})

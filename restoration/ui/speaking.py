@@ -9,16 +9,24 @@ from contextlib import contextmanager
 import gradio as gr
 
 from restoration.errors import RestorationError
-from restoration.ui.gate import DISK_FULL, disk_is_full
+from restoration.ui.gate import DISK_FULL, REFUSED, disk_is_full
 from restoration.ui.logs import current_request, in_request, new_request_id
 
 LOG = logging.getLogger(__name__)
+OUR_MISTAKE = "Our mistake"
 
 
 def request_id(sender: gr.Request | None) -> str:
     """The id of the request that began a job: the same in the log, in the answer's header and in an error."""
     request = getattr(sender, "request", None)
     return request.scope.get("state", {}).get("request_id", "") if request is not None else ""
+
+
+def note_refusal(sender: gr.Request | None) -> None:
+    """Notes on a request that it was refused in a sentence, so that its status need not say that the server failed."""
+    request = getattr(sender, "request", None)
+    if request is not None:
+        request.scope.setdefault("state", {})[REFUSED] = True
 
 
 @contextmanager
@@ -45,7 +53,7 @@ def spoken_errors(identity: str = "") -> Iterator[None]:
         with in_request(number):
             LOG.exception("error %s", number)
         sentence = f"Something went wrong on our side (error {number}). Your photo and the last result are still here."
-        raise spoken(sentence, title="Our mistake") from error
+        raise spoken(sentence, title=OUR_MISTAKE) from error
 
 
 def spoken(sentence: str, title: str = "That did not work") -> gr.Error:

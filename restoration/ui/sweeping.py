@@ -13,9 +13,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from restoration.images.writing import PART, locked
+
 LOG = logging.getLogger(__name__)
 YOUNGEST_SECONDS = 120.0
 """What is younger is in use: it stays even where there is too much."""
+
+_JUST_CLOSED_SECONDS = 2.0  # between the end of writing and the file's own name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Sweeper:
                 _remove(entry.path)
                 total -= entry.size
                 gone += 1
+        for part in self.folder.rglob(f"*{PART}"):
+            _remove_abandoned(part)
         return gone
 
     def start(self, every_seconds: float) -> None:
@@ -88,6 +94,20 @@ class Sweeper:
 
 def _below(path: Path) -> list[Path]:
     return list(path.rglob("*")) if path.is_dir() and not path.is_symlink() else []
+
+
+def _remove_abandoned(part: Path) -> None:
+    """Removes a half-written file at once when the process that wrote it is dead: its lock went with it."""
+    try:
+        if time.time() - part.stat().st_mtime < _JUST_CLOSED_SECONDS:
+            return
+        with part.open("rb") as handle:
+            if locked(handle):
+                part.unlink()
+    except FileNotFoundError:
+        return  # it has its own name by now
+    except OSError:
+        LOG.exception("a half-written file could not be removed")
 
 
 def _remove(path: Path) -> None:

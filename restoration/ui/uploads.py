@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from urllib.parse import unquote_to_bytes
 from gradio.utils import get_upload_folder
 
 from restoration.errors import ImageFileError
+from restoration.images.writing import with_temporary
 
 NOT_UPLOADED = "That file was not uploaded here."
 
@@ -63,6 +65,26 @@ def photo_from(payload: object, originals: Mapping[str, Mapping[str, str]] | Non
     if isinstance(payload, str) and payload.startswith("data:"):
         return Photo(source=_data_url(payload), name="photo")
     raise ImageFileError("The image must be an uploaded file: pass it with handle_file(path or address).")
+
+
+def stored(payload: object) -> object:
+    """A payload whose picture stands in a data URL, as one that names a file: in the queue it takes no memory.
+
+    The file is there whole or not at all.
+    Any other payload is given back as it is.
+
+    Raises:
+        ImageFileError: the data URL is not well-formed.
+    """
+    text = payload.get("url") if isinstance(payload, Mapping) and not payload.get("path") else payload
+    if not (isinstance(text, str) and text.startswith("data:")):
+        return payload
+    content = _data_url(text)
+    folder = upload_folder() / secrets.token_hex(16)
+    folder.mkdir(parents=True)
+    path = folder / "photo"
+    with_temporary(path, lambda handle: handle.write(content))
+    return {"path": str(path), "orig_name": "photo"}
 
 
 def _uploaded(path: str, name: object) -> Photo:

@@ -73,6 +73,14 @@ def model_note(card: ModelCard, measured: str) -> str:
     return f'<p class="model-note">{escape(card.sentence)}{badge}</p>'
 
 
+def fast_note(facts: Mapping[str, Any]) -> str:
+    """What the fast precision gives and takes, as its certificate says (`restoration.inference.fast`)."""
+    return (
+        f"8-bit arithmetic: about {facts['speedup']:.1f} times as fast, measured when it was made,"
+        f" for up to {facts['loss_db']:.2f} dB of quality."
+    )
+
+
 def broken_models(models: Iterable[tuple[str, str]]) -> str:
     """Models that cannot be chosen, as (title, reason): grayed out below those that can."""
     items = "".join(

@@ -19,10 +19,21 @@ SIZE = (64, 96)
 PLANNED = Race(card=published_card(), size=SIZE, peers=("eager",))
 
 
+class Measured:
+    """A ceiling of half the roofline, once it was measured."""
+
+    def __init__(self, precision):
+        self.precision, self.speed = precision, None
+
+    def __call__(self):
+        self.speed = ROOF[self.precision] / 2
+
+
 @pytest.fixture
 def racer(monkeypatch):
     """A racer by torch with one peer that does nothing, and a clock that says one second."""
     monkeypatch.setattr(races, "interleaved", lambda calls: {name: (call(), 1.0)[1] for name, call in calls.items()})
+    monkeypatch.setattr(races, "Ceiling", Measured)
     made = Racer(published_card(), backend="torch")
     made.peers = {"eager": lambda pixels: pixels}
     return made
@@ -33,7 +44,8 @@ def test_a_row_tells_memory_ratio_and_share_of_the_roofline(racer):
     assert (found["peak_megabytes"], found["peers"]["eager"]["peak_megabytes"]) == (12.5, 30.0)
     assert found["peers"]["eager"]["ratio"] == 1.0
     assert found["gigaflop"] == pytest.approx(82.7 * 64 * 96 / 1e6)
-    assert found["roofline_share"] == pytest.approx(found["gigaflop"] / ROOF[found["precision"]])
+    assert found["ceiling"] == ROOF[found["precision"]] / 2, "what was measured beside it, not before"
+    assert found["roofline_share"] == pytest.approx(found["gigaflop"] / found["ceiling"])
     assert (found["backend"], found["skipped"], found["notes"]) == ("torch", [], {})
 
 

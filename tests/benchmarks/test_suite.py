@@ -241,3 +241,19 @@ def test_a_wrong_size_goal_or_backend_is_wrong_usage(monkeypatch, tmp_path):
     assert main(["bench", "--out", str(tmp_path), "--only", "nothing"]) == 2
     monkeypatch.setenv("RESTORATION_BACKEND", "onnx")
     assert main(["bench", "--out", str(tmp_path)]) == 2
+
+
+def test_a_ceiling_is_measured_anew_at_every_call_and_its_median_counts(monkeypatch):
+    speeds = iter([100.0, 90.0, 40.0])
+    monkeypatch.setattr(timing, "_fastest", lambda products, rounds: next(speeds))
+    ceiling = timing.Ceiling("fp32", 16, 8)
+    for _ in range(3):
+        ceiling()
+    assert ceiling.speed == 90.0
+
+
+@pytest.mark.parametrize("precision", sorted(timing.roofline(16, 8, rounds=1)))
+def test_a_ceiling_is_what_the_roofline_is(precision):
+    ceiling = timing.Ceiling(precision, 16, 8)
+    ceiling()
+    assert ceiling.speed > 0

@@ -1,6 +1,7 @@
 """What is measured beside the races: each trial tells what it should, and a failure ends only itself."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from benchmarks.large_file import ProgressLost
 from benchmarks.subjects import PUBLISHED, published_card
 from benchmarks.trials import TRIALS, TrialFailed
 from restoration.cli.main import main
+from restoration.inference.backends.backend import LEAST_PSNR
 from tests.ui.fakes import CARDS, fake_engine
 
 SMALL = (96, 128)
@@ -42,6 +44,27 @@ def test_torch_is_raced_whatever_backend_was_asked_for(monkeypatch):
     monkeypatch.setattr(trials, "interleaved", timed)
     assert trials.torch_path("openvino") == {"seconds": 2.0, "ratio": 4.5}
     assert seen == [{"ours", "predict.py"}]
+
+
+def one_second(calls):
+    for call in calls.values():
+        call()
+    return dict.fromkeys(calls, 1.0)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_int8_graph_is_made_and_raced_and_one_that_is_refused_is_no_race(monkeypatch, trusted):
+    pytest.importorskip("nncf")
+    monkeypatch.setattr(trials, "HD", SMALL)
+    monkeypatch.setattr(trials, "interleaved", one_second)
+    if not trusted:
+        monkeypatch.setitem(LEAST_PSNR, "int8", 200.0)
+        with pytest.raises(TrialFailed, match="the int8 graph was not used OpenVINO's result was only"):
+            trials.int8("auto")
+        return
+    found = trials.int8("auto")
+    assert found["ratio"] == 1.0
+    assert 30 < found["psnr"] < 80
 
 
 def test_tiles_are_timed_against_the_whole_picture(monkeypatch):
@@ -113,9 +136,19 @@ def test_a_large_file_tells_memory_and_progress(on_fakes, tmp_path, monkeypatch)
     assert 0 < found["longest_silence_seconds"] <= found["seconds"]
 
 
-def test_too_little_progress_is_no_result(on_fakes, tmp_path):
+def test_too_little_progress_is_no_result(on_fakes, tmp_path, monkeypatch):
+    monkeypatch.setattr(large_file, "LEAST_STEPS", 10**6)
     with pytest.raises(ProgressLost, match="steps of progress"):
         large(on_fakes, tmp_path)
+
+
+def test_faces_are_measured_on_a_picture_with_a_face(on_fakes, tmp_path, monkeypatch):
+    with pytest.raises(ProgressLost, match="no face was found"):
+        large(on_fakes, tmp_path, "faces")
+    monkeypatch.setattr(large_file, "SIZE", (4096, 4200))
+    monkeypatch.setattr(on_fakes, "limits", replace(on_fakes.limits, megapixels=20, megabytes=20))
+    with large_file.large_jpeg() as path:
+        assert large_file.measure("faces", "torch", path)["steps"] >= 2
 
 
 @pytest.mark.parametrize("seen", [[], [(1.0, 0, 40)] * 30, [(1.0, n % 7, 6) for n in range(30)]])

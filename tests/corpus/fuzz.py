@@ -1,10 +1,11 @@
 """Damages files of the corpus at random and reads them: each gives a picture or one sentence, in time.
 
-    python -m tests.corpus.fuzz --minutes 60 [--seed 7] [--out FOLDER]
+    python -m tests.corpus.fuzz --minutes 60 [--seed 7] [--files FOLDER] [--out FOLDER]
 
-Files that gave something else are written to FOLDER. A child process does the reading, so that a crash of a decoder,
-a hang or memory without end is seen, and names the file. Damage that leads somewhere new is damaged further: new is a
-sentence, a set of notes, or a place in the program that raised, which no file gave before.
+It begins with the corpus and the files of a folder. Files that gave something else than a picture or a sentence are
+written to FOLDER. A child process does the reading, so that a crash of a decoder, a hang or memory without end is seen,
+and names the file. Damage that leads somewhere new is damaged further: new is a sentence, a set of notes, or a place
+in the program that raised, which no file gave before.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -148,10 +149,12 @@ class Reader:
         self._connection.close()
 
 
-def fuzz(seconds: float, seed: int, tell: Callable[[str], object] = lambda line: None) -> Result:
-    """Damages and reads for that long."""
+def fuzz(
+    seconds: float, seed: int, tell: Callable[[str], object] = lambda line: None, more: Iterable[bytes] = ()
+) -> Result:
+    """Damages and reads for that long; `more` are files to begin with beside the corpus."""
     draw, result, reader = random.Random(seed), Result(), Reader()
-    pool = [entry.data for entry in entries() if 0 < len(entry.data) <= LARGEST_SEED]
+    pool = [data for data in (*(entry.data for entry in entries()), *more) if 0 < len(data) <= LARGEST_SEED]
     reader.read(pool[0], seconds=120)  # imports
     end = time.monotonic() + seconds
     try:
@@ -177,10 +180,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Damages files of the corpus and reads them.")
     parser.add_argument("--minutes", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--files", type=Path, help="a folder of files to begin with, beside the corpus")
     parser.add_argument("--out", type=Path, default=Path("fuzz-findings"))
     args = parser.parse_args()
     print(f"seed {args.seed}")
-    result = fuzz(args.minutes * 60, args.seed, print)
+    more = [path.read_bytes() for path in sorted(args.files.iterdir()) if path.is_file()] if args.files else []
+    result = fuzz(args.minutes * 60, args.seed, print, more)
     print(f"{result.tried} files, {len(result.traces)} different outcomes, {len(result.findings)} findings")
     for finding in result.findings.values():
         args.out.mkdir(parents=True, exist_ok=True)

@@ -119,6 +119,12 @@ def bombs() -> Iterator[Entry]:
     text = chunk(b"zTXt", b"key\0\0" + _zeros_packed(200))
     yield harmless(name="ztxt-behind.png", data=late[:-12] + text + late[-12:])
     yield harmless(name="many-chunks.png", data=png(SOFT, 8, C, chunk(b"tEXt", b"k\0v") * 100_000))
+    wanted = chunk(b"zTXt", b"Raw profile type exif\0\0" + zlib.compress(bytes(499_000), 9))
+    yield harmless(name="ztxt-exif-3000.png", data=png(SOFT, 8, C, wanted * 3000))
+    yield bomb(name="empty-chunks.png", data=png(SOFT, 8, C, chunk(b"abCd", b"") * 200_000), word="chunks")
+    jpeg = _FORMATS["jpg"]
+    yield bomb(name="empty-segments.jpg", data=jpeg[:2] + b"\xff\xef\0\2" * 200_000 + jpeg[2:], word="parts")
+    yield bomb(name="filling-bytes.jpg", data=jpeg[:2] + b"\xff" * 2_000_000 + jpeg[2:], word="parts")
     yield bomb(name="gif-canvas.gif", data=sized("gif", 65_535, 65_535))
     yield bomb(name="webp-canvas.webp", data=webp_canvas(2**14, 2**14))
 
@@ -132,6 +138,9 @@ def tiff_bombs() -> Iterator[Entry]:
     tile = page_of(SOFT, tile=16, compression=8, t322=(LONG, [65_536]), t323=(LONG, [65_536]))
     tile.pieces = [deflated]
     yield bomb(name="tile.tif", data=tiff(tile), word="pixels")
+    wide = page_of(SOFT.astype("u4"), tile=64, compression=8, t322=(LONG, [4000]), t323=(LONG, [4000]))
+    wide.pieces = [deflated]
+    yield bomb(name="tile-of-32-bits.tif", data=tiff(wide), word="tiles")
     yield bomb(name="samples.tif", data=tiff(page_of(SOFT, t277=(SHORT, [65_535]))))
     yield bomb(name="bits.tif", data=tiff(page_of(SOFT, t258=(SHORT, [65_535] * 3))))
     claimed = bytearray(tiff(page_of(SOFT)))
@@ -165,10 +174,13 @@ def damaged() -> Iterator[Entry]:
     yield entry(name="another-size.heic", data=bytes(shifted))
     jpeg = _FORMATS["jpg"]
     frame = jpeg.index(b"\xff\xc0")
-    for name, marker, precision in (("12-bit", 0xC1, 12), ("lossless", 0xC3, 8), ("jpeg-ls", 0xF7, 8)):
+    for name, marker, precision, word in (
+        ("12-bit", 0xC1, 12, "12 bits"), ("lossless", 0xC3, 8, "lossless"), ("jpeg-ls", 0xF7, 8, "lossless"),
+        ("arithmetic-12-bit", 0xC9, 12, "12 bits"), ("layered", 0xC5, 8, "rare kind"),
+    ):  # fmt: skip
         changed = bytearray(jpeg)
         changed[frame + 1], changed[frame + 4] = marker, precision
-        yield entry(name=f"{name}.jpg", data=bytes(changed))
+        yield entry(name=f"{name}.jpg", data=bytes(changed), word=word)
     yield entry(name="no-height.jpg", data=sized("jpg", 56, 0))
     wrong_sum = bytearray(_FORMATS["png"])
     wrong_sum[29] ^= 1

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tests.corpus.entry import Entry
-from tests.corpus.pictures import DEEP, DEEP_ALPHA, GRAY, RGB, RGBA, SIZE, SOFT, avif, heic
+from tests.corpus.pictures import DEEP, DEEP_ALPHA, GRAY, RGB, RGBA, SIZE, SOFT, avif, deep_avif, heic
 from tests.corpus.png_maker import GRAY as G
 from tests.corpus.png_maker import GRAY_ALPHA, png
 from tests.corpus.png_maker import RGB as C
@@ -71,6 +71,9 @@ def turned() -> Iterator[Entry]:
         yield entry(name=f"turned-{value}-16bit.tif", data=tiff(page_of(DEEP, t274=(SHORT, [value]))))
         for name, data, upright in turned_heics(value):
             yield Entry(kind="orientation", name=name, data=data, size=upright)
+        late = chunk(b"eXIf", exif[6:]) + chunk(b"IEND", b"")
+        yield entry(name=f"turned-{value}-late.png", data=png(SOFT, 8, C)[:-12] + late)
+        yield entry(name=f"turned-{value}-10bit.avif", data=deep_avif(exif=exif))
     xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
     yield Entry(kind="orientation", name="turned-by-xmp.jpg", data=saved(RGB, "JPEG", xmp=xmp), size=SIZE[::-1])
 

@@ -49,10 +49,12 @@ def avif(picture: Image.Image = RGB, **options: object) -> bytes:
     return saved(picture, "AVIF", **{"speed": 10, "quality": 85, **options})
 
 
-def deep_avif() -> bytes:
-    """An AVIF of 10 bits per channel, as OpenCV writes it."""
-    options = [cv2.IMWRITE_AVIF_DEPTH, 10, cv2.IMWRITE_AVIF_QUALITY, 80, cv2.IMWRITE_AVIF_SPEED, 10]
-    _, data = cv2.imencode(".avif", np.ascontiguousarray(DEEP[..., ::-1] >> 6), options)
+def deep_avif(bits: int = 10, *, alpha: bool = False, exif: bytes = b"") -> bytes:
+    """An AVIF of 10 or 12 bits per channel, as OpenCV writes it."""
+    options = [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_QUALITY, 80, cv2.IMWRITE_AVIF_SPEED, 10]
+    samples = DEEP_ALPHA[..., [2, 1, 0, 3]] if alpha else DEEP[..., ::-1]
+    told = ([cv2.IMAGE_METADATA_EXIF], [np.frombuffer(exif, np.uint8)]) if exif else ([], [])
+    _, data = cv2.imencodeWithMetadata(".avif", np.ascontiguousarray(samples >> (16 - bits)), *told, options)
     return data.tobytes()
 
 

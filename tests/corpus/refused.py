@@ -36,6 +36,8 @@ def drawings() -> Iterator[Entry]:
     yield svg(name="marked.svg", data=b"\xef\xbb\xbf" + body.encode())
     yield svg(name="wide.svg", data=body.encode("utf-16"))
     yield svg(name="svg-called-png.png", data=b"\n\n  " + body.encode())
+    talkative = b"<?xml version='1.0'?><!--" + b"x" * 20_000 + b"-->"
+    yield svg(name="long-comment.svg", data=talkative + body.encode())
     yield svg(name="prefixed.svg", data=b"<svg:svg xmlns:svg='http://www.w3.org/2000/svg'/>")
     yield svg(name="zipped.svgz", data=gzip.compress(body.encode(), mtime=0), word="gzip")
     eps = partial(_Refused, kind="eps", word="PostScript")
@@ -134,6 +136,13 @@ def others() -> Iterator[Entry]:
     yield other(name="free.qoi", data=b"qoif" + struct.pack(">IIBB", 9, 9, 3, 0) + _JUNK, word="QOI")
     yield other(name="gimp.xcf", data=b"gimp xcf v011\0" + _JUNK, word="GIMP")
     yield other(name="deja.djvu", data=b"AT&TFORM" + struct.pack(">I", 3000) + b"DJVU" + _JUNK, word="DjVu")
+    for name, head, word in (
+        ("extended.jxr", b"II\xbc\x01", "JPEG XR"), ("better.bpg", b"BPG\xfb", "BPG"), ("free.flif", b"FLIF", "FLIF"),
+        ("scan.dcm", bytes(128) + b"DICM", "DICOM"), ("film.mng", b"\x8aMNG\r\n\x1a\n", "MNG"),
+        ("graphics.sgi", b"\x01\xda\x01\x01", "SGI"), ("sun.ras", b"\x59\xa6\x6a\x95", "Sun"),
+        ("texture.ktx", b"\xabKTX 11\xbb\r\n\x1a\n", "KTX"), ("array.npy", b"\x93NUMPY\1\0", "NumPy"),
+    ):  # fmt: skip
+        yield other(name=name, data=head + _JUNK, word=word)
     no_picture = partial(_Refused, kind="no-picture")
     yield no_picture(name="text.txt", data=b"hello, this is a text called picture.png", word="text")
     yield no_picture(name="page.html", data=b"<!DOCTYPE html><html><script>alert(1)</script></html>", word="text")

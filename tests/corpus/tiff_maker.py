@@ -86,6 +86,17 @@ def _raw(piece: np.ndarray, order: str, predictor: int) -> bytes:
     return piece.astype(piece.dtype.newbyteorder(order)).tobytes()
 
 
+def blocks_of(ycbcr: np.ndarray, across: int, down: int) -> bytes:
+    """(height, width, 3) YCbCr packed by TIFF 6.0, section 21: of each block its lightnesses, then its colours."""
+    height, width = ycbcr.shape[:2]
+    padded = np.pad(ycbcr, ((0, -height % down), (0, -width % across), (0, 0)), mode="edge")
+    rows, columns = padded.shape[0] // down, padded.shape[1] // across
+    blocks = padded.reshape(rows, down, columns, across, 3).swapaxes(1, 2)
+    light = blocks[..., 0].reshape(rows, columns, down * across)
+    tones = np.rint(blocks[..., 1:].astype(float).mean((2, 3))).astype(np.uint8)
+    return np.concatenate([light, tones], axis=2).tobytes()
+
+
 def tiff(*pages: Page, order: str = "<", big: bool = False) -> bytes:
     """The file of these pages, each linked to the next."""
     mark = b"II" if order == "<" else b"MM"

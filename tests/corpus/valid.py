@@ -33,7 +33,7 @@ from tests.corpus.png_maker import GRAY as G
 from tests.corpus.png_maker import GRAY_ALPHA, PALETTE, bmp, bmp_rows, png
 from tests.corpus.png_maker import RGB as C
 from tests.corpus.png_maker import RGBA as CA
-from tests.corpus.tiff_maker import SHORT, page_of, tiff
+from tests.corpus.tiff_maker import SHORT, blocks_of, page_of, tiff
 from tests.images.made_files import chunk, noise, saved, without_adobe
 
 _Entry = partial(Entry, size=SIZE)
@@ -89,6 +89,14 @@ def pngs() -> Iterator[Entry]:
     yield _Entry(kind="png-rgb", name="rgb.png", data=png(SOFT, 8, C))
     yield _Entry(kind="png-rgb", name="rgb-keyed.png", data=png(SOFT, 8, C, chunk(b"tRNS", b"\0\5\0\6\0\7")))
     yield _Entry(kind="png-rgb", name="rgb-gamma.png", data=png(SOFT, 8, C, chunk(b"gAMA", struct.pack(">I", 45455))))
+    linear, p3 = chunk(b"gAMA", struct.pack(">I", 100_000)), chunk(b"cICP", bytes([12, 13, 0, 1]))
+    yield _Entry(kind="png-rgb", name="rgb-linear.png", data=png(SOFT, 8, C, linear), word="gamma 1")
+    yield _Entry(kind="png-rgb", name="rgb-code-points.png", data=png(SOFT, 8, C, p3), word="Display P3")
+    hdr = chunk(b"cICP", bytes([9, 16, 0, 1]))
+    yield _Entry(kind="png-16bit", name="rgb-hdr.png", data=png(DEEP, 16, C, hdr), word="HDR")
+    yield _Entry(kind="png-gray", name="gray-linear.png", data=png(levels, 8, G, linear), word="gamma 1")
+    nonsense = [chunk(b"gAMA", b"\1"), chunk(b"cHRM", bytes(32)), chunk(b"cICP", b"")]
+    yield _Entry(kind="png-rgb", name="rgb-odd-numbers.png", data=png(SOFT, 8, C, *nonsense))
     yield _Entry(kind="png-rgb", name="rgb-srgb.png", data=png(SOFT, 8, C, chunk(b"sRGB", b"\0")))
     text = chunk(b"tEXt", b"Comment\0made by a script")
     yield _Entry(kind="png-rgb", name="rgb-text.png", data=png(SOFT, 8, C, text))
@@ -133,7 +141,9 @@ def avifs() -> Iterator[Entry]:
     yield _Entry(kind="avif", name="full-colour.avif", data=avif(subsampling="4:4:4"))
     yield _Entry(kind="avif", name="monochrome.avif", data=avif(GRAY, subsampling="4:0:0"))
     yield _Entry(kind="avif", name="lowest-quality.avif", data=avif(quality=1))
-    yield _Entry(kind="avif", name="10-bit.avif", data=deep_avif(), word="8")
+    yield _Entry(kind="avif", name="10-bit.avif", data=deep_avif())
+    yield _Entry(kind="avif", name="12-bit.avif", data=deep_avif(12))
+    yield _Entry(kind="avif", name="12-bit-alpha.avif", data=deep_avif(12, alpha=True))
     frames = undated(saved(RGB, "AVIF", save_all=True, append_images=FRAMES, speed=10))
     yield _Entry(kind="avif", name="animated.avif", data=frames, word=ANIMATION)
 
@@ -144,7 +154,8 @@ def heics() -> Iterator[Entry]:
     yield _Entry(kind="heic", name="gray.heic", data=heic(GRAY))
     yield _Entry(kind="heic", name="full-colour.heif", data=heic(chroma=444))
     yield _Entry(kind="heic", name="lowest-quality.hif", data=heic(quality=1))
-    yield _Entry(kind="heic", name="deep.heic", data=heic_of_bits(), word="8")
+    yield _Entry(kind="heic", name="deep.heic", data=heic_of_bits())
+    yield _Entry(kind="heic", name="deep-alpha.heic", data=heic_of_bits("RGBA;16"))
     yield _Entry(kind="heic", name="several.heic", word=ANIMATION, data=heic(RGB, *FRAMES))
 
 
@@ -166,6 +177,13 @@ def tiffs() -> Iterator[Entry]:
     yield eight(name="white-is-zero.tif", data=tiff(page_of(SOFT[..., :1], t262=(SHORT, [0]))))
     premultiplied = np.dstack([(SOFT * (ALPHA[..., None] / 255)).astype(np.uint8), ALPHA])
     yield eight(name="premultiplied.tif", data=tiff(page_of(premultiplied, t338=(SHORT, [1]))))
+    yield eight(name="premultiplied-planes.tif", data=tiff(page_of(premultiplied, planar=True, t338=(SHORT, [1]))))
+    yield eight(name="lab-unsigned.tif", data=tiff(page_of(SOFT, t262=(SHORT, [9]))), word="Lab")
+    ycbcr = np.asarray(RGB.convert("YCbCr"))
+    for across, down in ((1, 1), (2, 1), (2, 2), (4, 2)):
+        page = page_of(ycbcr, t262=(SHORT, [6]), t530=(SHORT, [across, down]), t278=(SHORT, [HEIGHT]))
+        page.pieces = [blocks_of(ycbcr, across, down)]
+        yield eight(name=f"ycbcr-{across}-{down}.tif", data=tiff(page))
     yield eight(name="extra-channel.tif", data=tiff(page_of(np.dstack([SOFT, ALPHA]), t338=(SHORT, [0]))))
     for number in range(5):
         pages = [page_of(np.roll(SOFT, step, 1), compression=(1, 8)[number % 2]) for step in range(number + 2)]
@@ -180,6 +198,7 @@ def _in_mode(mode: str) -> Image.Image:
 
 def deep_tiffs() -> Iterator[Entry]:
     sixteen = partial(_Entry, kind="tiff-16")
+    yield sixteen(name="lab16.tif", data=tiff(page_of(DEEP, t262=(SHORT, [8]))), word="Lab")
     for name, options in {
         "plain": {}, "big-endian": {"order": ">"}, "tiled": {"tile": 16}, "deflate": {"compression": 8},
         "difference": {"compression": 8, "predictor": 2}, "planes": {"planar": True},
@@ -217,6 +236,7 @@ def cmyk_tiffs() -> Iterator[Entry]:
     yield cmyk(name="cmyk-tiled.tif", data=tiff(page_of(inks, tile=16, **ink)))
     yield cmyk(name="cmyk-planes.tif", data=tiff(page_of(inks, planar=True, **ink)))
     yield cmyk(name="cmyk-lzw.tif", data=saved(RGB.convert("CMYK"), "TIFF", compression="tiff_lzw"))
+    yield cmyk(name="cmyk16-planes.tif", data=tiff(page_of(inks.astype(np.uint16) * 257, planar=True, **ink)))
     yield cmyk(name="cmyk16.tif", data=tiff(page_of(inks.astype(np.uint16) * 257, **ink)))
 
 

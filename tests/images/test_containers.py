@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from restoration.errors import ImageFileError
+from restoration.images import formats, png_chunks
 from restoration.images.frames import count_frames
 from restoration.images.limits import Limits
 from restoration.images.png_chunks import lighten
@@ -70,6 +71,48 @@ def test_a_profile_is_taken_out_up_to_its_limit():
 def test_what_stands_behind_a_broken_chunk_stays():
     cut = with_text(b"tEXt", b"Comment\0at home")[:-20]
     assert lighten(cut, 10).data == PLAIN[:-20]
+
+
+@pytest.mark.parametrize("packed", [zlib.compress(bytes(499_000)), zlib.compress(bytes(600_000)), b"no zlib"])
+@pytest.mark.parametrize("head", [b"zTXt Raw profile type exif\0\0", b"iTXt XML:com.adobe.xmp\0\1\0\0\0"])
+def test_all_texts_of_a_file_unpack_to_little(head, packed, monkeypatch):
+    kind, _, key = head.partition(b" ")
+    tries: list[int] = []
+    unpacked = png_chunks._unpacked
+    monkeypatch.setattr(png_chunks, "_unpacked", lambda *given: (tries.append(given[1]), unpacked(*given))[1])
+    data = png(SOFT, 8, COLOR, chunk(kind, key + packed) * 50)
+    lighter = lighten(data, 1000).data
+    assert sum(tries) <= 1_000_000
+    assert lighter.count(kind) == (2 if len(zlib.compress(bytes(499_000))) == len(packed) else 0)
+    assert (read_image(data).color == SOFT).all()
+
+
+def test_texts_that_are_not_packed_are_few_too():
+    assert (
+        lighten(
+            with_text(b"tEXt", b"Raw profile type exif\0x")[:-12] + chunk(b"tEXt", b"Raw profile type exif\0x") * 9, 10
+        ).data.count(b"tEXt")
+        == 2
+    )
+
+
+def test_chunks_and_segments_are_counted(monkeypatch):
+    few = 50
+    monkeypatch.setattr(png_chunks, "_MOST_CHUNKS", few)
+    monkeypatch.setattr(formats, "_MOST_PARTS", few)
+    own = 3  # header, pixels, end
+    read_header(png(SOFT, 8, COLOR, chunk(b"abCd", b"") * (few - own - 1)))
+    with pytest.raises(ImageFileError, match=r"^The PNG is cut into more than 50 chunks, which is the limit\.$"):
+        read_header(png(SOFT, 8, COLOR, chunk(b"abCd", b"") * (few - own)))
+    jpeg = saved(RGB, "JPEG")
+    read_header(jpeg)
+    tables = jpeg.index(b"\xff\xdb")
+    for part in (b"\xff\xef\0\2", b"\xff", b"\xff\xd0", b"\xff\0", b"x\xff\0"):
+        with pytest.raises(ImageFileError, match=r"^The JPEG has more than 50 parts before its pixels"):
+            read_header(jpeg[:tables] + part * few + jpeg[tables:])
+    frame = jpeg.index(b"\xff\xc0")
+    with pytest.raises(ImageFileError, match="50 parts"):  # behind the frame too
+        read_header(jpeg[:frame] + jpeg[frame:].replace(b"\xff\xda", b"\xff\xef\0\2" * few + b"\xff\xda", 1))
 
 
 @pytest.mark.parametrize("big", [False, True])

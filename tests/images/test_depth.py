@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from restoration.errors import ImageFileError
-from restoration.images.depth import nominal_float, to_uint8, to_uint16, wide_integers
+from restoration.images import depth
+from restoration.images.depth import (
+    narrowing,
+    nominal_float,
+    scaled_integers,
+    to_uint8,
+    to_uint16,
+    wide_integers,
+    widening,
+)
 from restoration.images.reading import read_header, read_image
 
 from .made_files import chunk, noise, png_of, saved
@@ -229,7 +238,13 @@ def test_wider_integers_are_scaled_and_said():
     samples = np.linspace(0, 2**32 - 1, 63).astype(np.uint32).reshape(7, 9)
     document = read_image(tiff(samples))
     np.testing.assert_allclose(document.color[..., 0], samples / (2**32 - 1) * 65535, atol=0.51)
-    assert "from 0 to 4,294,967,295" in document.origin.notes[0]
+    assert document.origin.notes == ("The picture's 32-bit whole numbers were rounded to 16 bits.",)
+    bright = read_image(tiff(samples // 2 + 2**30))  # not over the whole range: nothing is stretched
+    np.testing.assert_allclose(bright.color[..., 0], (samples // 2 + 2**30) / (2**32 - 1) * 65535, atol=0.51)
+    counted = np.linspace(500, 1_000_000, 63).astype(np.uint32).reshape(7, 9)
+    document = read_image(tiff(counted))
+    np.testing.assert_allclose(document.color[..., 0], (counted - 500.0) / 999_500 * 65535, atol=0.51)
+    assert "from 500 to 1,000,000" in document.origin.notes[0]
     signed = np.linspace(-1000, 1000, 63).astype(np.int32).reshape(7, 9)
     document = read_image(tiff(signed))
     np.testing.assert_allclose(document.color[..., 0], (signed + 1000) / 2000 * 65535, atol=0.51)
@@ -277,3 +292,28 @@ def test_a_16_bit_cmyk_tiff_says_that_8_bits_were_read():
     assert document.color.dtype == np.uint8
     assert any("read with 8" in note for note in document.origin.notes)
     assert read_image(saved(Image.new("CMYK", (3, 3)), "TIFF")).origin.notes[0].startswith("The colours")
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_the_tables_between_few_bits_and_16_round_to_nearest(bits):
+    peak = 2**bits - 1
+    few, all16 = np.arange(peak + 1), np.arange(65536)
+    np.testing.assert_array_equal(widening(bits)[few], np.rint(few * 65535 / peak))
+    assert widening(bits)[-1] == 65535
+    assert np.abs(narrowing(bits)[all16] - all16 * peak / 65535).max() <= 0.5
+    np.testing.assert_array_equal(narrowing(bits)[widening(bits)[few]], few)
+
+
+def test_bands_give_what_the_whole_gives(monkeypatch):
+    monkeypatch.setattr(depth, "_BAND", 100)
+    for shape in ((1, 1, 3), (77, 9, 3), (40, 130), (3, 200, 1)):
+        values = np.random.default_rng(0).integers(0, 2**32, shape, dtype=np.uint32)
+        values.flat[:2] = 0, 2**32 - 1
+        np.testing.assert_array_equal(scaled_integers(values, 2**32 - 1)[0], np.rint(values * (65535 / (2**32 - 1))))
+        signed = (values // 2).astype(np.int64) - 2**30
+        wanted = np.rint((signed + 2**30) * (65535 / (2**31 - 1)))
+        np.testing.assert_array_equal(scaled_integers(signed.astype(np.int32), 2**31 - 1)[0], wanted)
+        floats = values / 2**16
+        np.testing.assert_array_equal(nominal_float(floats)[0], (floats / floats.max()).astype(np.float32))
+        narrow = values.astype(np.uint16)
+        np.testing.assert_array_equal(to_uint8(narrow), np.rint(narrow / 257))

@@ -1,7 +1,10 @@
 """Reading takes the pixels' memory once beside the decoder's; a large photo need not be kept for its preview."""
 
+import subprocess
+import sys
 import tracemalloc
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
@@ -36,6 +39,71 @@ def test_reading_a_jpeg_takes_its_pixels_once(tmp_path):
     assert size < peak < 1.6 * size  # the rest: one band, as bytes and as pixels
 
 
+SIDE = 3200
+PEAK = """
+import sys, pathlib
+import cv2, pillow_heif, tifffile
+from restoration.images.reading import read_image
+
+def peak():
+    words = pathlib.Path("/proc/self/status").read_text().split()
+    return int(words[words.index("VmHWM:") + 1]) * 1024
+
+path = pathlib.Path(sys.argv[1])
+before = peak()
+document = read_image(path)
+print(document.color.dtype, document.color.shape[2], (peak() - before) / document.color[..., 0].size)
+"""
+
+
+def deep_file(kind: str) -> bytes:
+    """One flat picture, which takes little time to pack."""
+    import pillow_heif
+    import tifffile
+
+    from restoration.images.avif_encoder import encode_deep_avif
+    from restoration.images.png_encoder import encode_png16
+
+    flat = np.full((SIDE, SIDE, 3), (30_000, 20_000, 10_000), np.uint16)
+    stream = BytesIO()
+    if kind == "avif":
+        return encode_deep_avif(flat, 10, 60)
+    if kind == "png":
+        return encode_png16(flat)
+    if kind == "heic":
+        pillow_heif.encode("RGB;16", (SIDE, SIDE), flat.tobytes(), stream, quality=50)
+    elif kind == "cmyk":
+        inks = flat[..., [0, 1, 2, 0]]
+        tifffile.imwrite(stream, inks, compression="zlib", photometric="separated", metadata=None)
+    elif kind == "gray float64":
+        tifffile.imwrite(stream, flat[..., :1].astype(np.float64), compression="zlib", photometric="minisblack")
+    else:
+        tifffile.imwrite(stream, flat.astype(np.uint32) * 70_000, compression="zlib", photometric="rgb", metadata=None)
+    return stream.getvalue()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(
+    ("kind", "megabytes", "read_as"),
+    [
+        ("avif", 24, "uint16 3"),  # of which OpenCV's decoder alone takes 22
+        ("heic", 20, "uint16 3"),
+        ("png", 20, "uint16 3"),
+        ("uint32", 30, "uint16 3"),
+        ("gray float64", 20, "float32 1"),
+        ("cmyk", 14, "uint8 3"),
+    ],
+)
+def test_deep_files_take_no_more_memory_than_they_must(kind, megabytes, read_as, tmp_path):
+    """Megabytes for each megapixel, of the whole process."""
+    path = tmp_path / "large"
+    path.write_bytes(deep_file(kind))
+    ran = subprocess.run([sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True)
+    *described, taken = ran.stdout.split()
+    assert " ".join(described) == read_as
+    assert 2 < float(taken) < megabytes
+
+
 def large(alpha: bool) -> ImageDocument:
     y, x = np.mgrid[:300, :700]
     pixels = np.stack([x % 256, y % 256, (x + y) % 256], axis=-1).astype(np.uint8)
@@ -47,7 +115,7 @@ def test_a_preview_of_the_reduced_document_is_that_of_the_document(tmp_path, alp
     document = large(alpha)
     size = preview_size(document, 100)
     small = reduced(document, size)
-    assert (small.height, small.width) == (150, 350)
+    assert (small.height, small.width) == size == (43, 100)
     own, its = (write_preview(each, tmp_path / name, size=size) for each, name in ((document, "a"), (small, "b")))
     with Image.open(own) as one, Image.open(its) as other:
         assert one.size == other.size == (100, 43)

@@ -58,14 +58,6 @@ def test_heic_is_read_upright_and_close():
     assert read_header(data) == Header(format="HEIF", height=40, width=56)
 
 
-def test_a_heic_of_10_bits_says_that_8_were_read():
-    pillow_heif = pytest.importorskip("pillow_heif")
-    stream = io.BytesIO()
-    ramp = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 3, 2).repeat(64, 0)
-    pillow_heif.encode("RGB;16", (64, 64), ramp.tobytes(), stream)
-    assert any("read with 8" in note for note in read_image(stream.getvalue()).origin.notes)
-
-
 def test_a_multi_picture_jpeg_is_read_as_the_jpeg_it_begins_with():
     first, second = Image.fromarray(smooth()), Image.fromarray(255 - smooth())
     data = saved(first, "MPO", save_all=True, append_images=[second], quality=95)

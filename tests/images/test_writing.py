@@ -13,6 +13,7 @@ from PIL import ExifTags, Image, features
 
 from restoration.errors import OptionError
 from restoration.images.document import ImageDocument, Origin
+from restoration.images.limits import Limits
 from restoration.images.png_encoder import encode_png16
 from restoration.images.reading import read_image
 from restoration.images.tiff_encoder import encode_tiff
@@ -69,6 +70,19 @@ def test_a_side_too_long_for_the_format_becomes_png_or_is_refused_when_asked_for
     assert write_image(long, tmp_path / "x").suffix == ".png"
     fits = ImageDocument(color=np.zeros((1, 16_383, 3), np.uint8), origin=Origin(format="WEBP"))
     assert write_image(fits, tmp_path / "y").suffix == ".webp"
+
+
+@pytest.mark.parametrize("bits", [8, 10])
+def test_an_avif_is_no_longer_than_what_opens_again(bits, tmp_path):
+    origin, dtype = Origin(format="AVIF", bits=bits), np.uint8 if bits == 8 else np.uint16
+    limits = Limits(side=40_000, aspect=40_000)
+    for shape in ((32_768, 1, 3), (1, 32_768, 3)):
+        path = write_image(ImageDocument(color=np.zeros(shape, dtype), origin=origin), tmp_path / "x")
+        again = read_image(path, limits=limits)
+        assert (path.suffix, again.height, again.width) == (".avif", *shape[:2])
+    long = ImageDocument(color=np.zeros((32_769, 1, 3), dtype), origin=origin)
+    assert "written as PNG because of its size" in encoding_notes(long, "same")[0]
+    assert write_image(long, tmp_path / "x").suffix == ".png"
 
 
 @pytest.mark.parametrize("format", ["", "gif", "JPEG", "bmp"])

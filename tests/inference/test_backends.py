@@ -22,7 +22,8 @@ from restoration.inference.backends.backend import (
     cache_from_environment,
     choose_backend,
 )
-from restoration.inference.backends.openvino_backend import OpenVinoBackend, blurred, check_picture, compare, compiler
+from restoration.inference.backends.compiled_graph import CompiledGraph
+from restoration.inference.backends.openvino_backend import blurred, check_picture, compare, compiler
 from restoration.inference.backends.parts import parts_of, shaken_context
 from restoration.inference.device import call_network, place_network
 from restoration.inference.engine import finish
@@ -189,7 +190,7 @@ def test_a_backend_that_fails_on_a_picture_is_replaced_within_the_same_call(monk
     engine = make_engine(card, backend="auto")
     document = picture(75, 101, dtype="float32")
     engine.warm([card])
-    monkeypatch.setattr(OpenVinoBackend, "_infer", lambda self, given, answer: (1, 0, 0, 3))
+    monkeypatch.setattr(CompiledGraph, "infer", lambda self, given, answer: (1, 0, 0, 3))
     result = finish(engine.stream(document, card))
     assert result.report.backend == "torch"
     assert "OpenVINO made (1, 0, 0, 3)" in result.report.warnings[0]
@@ -208,7 +209,7 @@ def test_memory_that_runs_out_is_told_as_such(monkeypatch):
         def __getattr__(self, name):
             raise RuntimeError("std::bad_alloc: could not allocate")
 
-    monkeypatch.setattr(backend, "_request", Request())
+    monkeypatch.setattr(backend._graph, "_request", Request())
     with pytest.raises(MemoryError):
         backend(check_picture(64, 64))
     assert np.isfinite(backend(check_picture(64, 64))).all()  # with a new request

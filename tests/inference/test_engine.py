@@ -65,7 +65,7 @@ def test_doubling_repeats_every_pixel(height, width, dtype):
 
 def test_tiles_of_the_engine_equal_one_call():
     card = make_card(seeded(ThreeConvolutions), name="three", margin=3)
-    document = picture(75, 101, dtype="float32")
+    document = picture(75, 111, dtype="float32")
     tiled, whole = (run(make_engine(card, call_seconds=seconds), document, card) for seconds in (1e-9, 1e9))
     assert tiled.report.tiles == 6
     assert whole.report.tiles == 1

@@ -10,6 +10,7 @@ from skimage import data
 from torch import nn
 
 from restoration.architectures.blind_deconvolution import with_unet
+from restoration.card import SizeRule, Tiling
 from restoration.inference import device, sizing
 from restoration.inference.backends import cuda_backend
 from restoration.inference.backends.backend import BackendFailed
@@ -259,7 +260,7 @@ def test_tiles_fit_into_the_memory_that_is_free(monkeypatch):
     tight = {precision: most_pixels(card, Place("cuda", precision), **known) for precision in ("fp32", "bf16")}
     assert tight["fp32"] == 2e9 / 2 / 1000 / 4
     assert tight["fp32"] < tight["bf16"] < roomy
-    assert most_pixels(card, Place("cpu", "fp32"), **known) == roomy / 2, "the CPU's does not ask the GPU"
+    assert most_pixels(card, Place("cpu", "fp32"), **known) == roomy / 4, "the CPU's does not ask the GPU"
 
 
 def test_free_memory_counts_what_torch_holds_unused(monkeypatch):
@@ -286,3 +287,64 @@ def test_memory_that_runs_out_leads_to_smaller_tiles_here_too(monkeypatch):
     assert (result.image.color == 255 - document.color).all()
     assert (result.report.device, result.report.backend, result.report.tiles) == ("cuda", "cuda", 4)
     assert any("smaller" in warning for warning in result.report.warnings)
+
+
+FACES = make_card(seeded(ThreeConvolutions), name="squares", size=SizeRule(fixed=64), tiling=Tiling.NEVER)
+
+
+def row_of_squares(count: int):
+    return picture(64, 64 * count, dtype="float32")
+
+
+def test_squares_come_in_batches_on_a_gpu_and_one_by_one_on_a_cpu(monkeypatch):
+    shapes = []
+    call = cuda_backend.CudaBackend.__call__
+    monkeypatch.setattr(
+        cuda_backend.CudaBackend,
+        "__call__",
+        lambda self, pixels, context=None: shapes.append(pixels.shape) or call(self, pixels, context),
+    )
+    expected = finish(make_engine(FACES).stream(row_of_squares(11), FACES)).image.color
+    engine = make_engine(FACES, device="cuda", backend="auto")
+    engine.warm([FACES])
+    shapes.clear()
+    steps = list(engine.stream(row_of_squares(11), FACES))
+    assert shapes == [(8, 64, 64, 3), (3, 64, 64, 3)]
+    assert [step.done for step in steps[:-1]] == list(range(12))
+    assert np.abs(steps[-1].image.color - expected).max() <= 1e-6
+
+
+def test_a_batch_that_is_too_large_is_taken_apart(monkeypatch):
+    call = cuda_backend.CudaBackend.__call__
+
+    def small(self, pixels, context=None):
+        if pixels.ndim > 3:
+            raise torch.OutOfMemoryError("no")
+        return call(self, pixels, context)
+
+    monkeypatch.setattr(cuda_backend.CudaBackend, "__call__", small)
+    result = finish(make_engine(FACES, device="cuda", backend="auto").stream(row_of_squares(3), FACES))
+    assert (result.report.device, result.report.backend, result.report.tiles) == ("cuda", "cuda", 3)
+    expected = finish(make_engine(FACES).stream(row_of_squares(3), FACES)).image.color
+    assert np.abs(result.image.color - expected).max() <= 1e-6
+
+
+@pytest.mark.parametrize("seconds", [0.0, 10.0, 52.5, 1000.0])
+def test_gpu_time_is_asked_for_by_the_pixels_and_what_they_cost(monkeypatch, seconds):
+    import app
+
+    asked = []
+
+    def lent(compute):
+        def run(job):
+            asked.append(app.gpu_seconds(job))
+            yield from compute(job)
+
+        return run
+
+    card = make_card(seeded(ThreeConvolutions), name="three", margin=3)
+    engine = scheduled_engine(card, lent)
+    monkeypatch.setattr(engine._costs, "seconds_per_megapixel", lambda card, place: seconds / (100 * 100 / 1e6))
+    monkeypatch.setattr("restoration.inference.run.most_pixels", lambda *_, **__: 1e9)
+    finish(engine.stream(picture(100, 100), card))
+    assert asked == [round(min(max(2 * seconds + 5, 10), 110))]

@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from restoration.card import Tiling
+from restoration.errors import ImageFileError
+from restoration.images.limits import Limits
 from restoration.inference import device
 from restoration.inference.engine import finish
 from restoration.inference.report import Restoration
@@ -109,3 +111,41 @@ def test_numbers_that_are_not_finite_go_to_fp32_then_smaller_tiles_then_the_cpu(
     assert jobs == [("bf16", 1), ("fp32", 1), ("fp32", 4)]
     assert result.report.precision == "fp32"
     assert len(result.report.warnings) == 3
+
+
+@pytest.mark.parametrize("title", ["ZeroGPU quota exceeded", "ZeroGPU queue timeout"])
+@pytest.mark.parametrize(
+    ("cpu", "words"),
+    [
+        ({"RESTORATION_CPU_MAX_MEGAPIXELS": "0.005"}, "the picture is 100 x 70 pixels (0.007 megapixels)"),
+        ({"RESTORATION_CPU_MAX_OUTPUT_MEGAPIXELS": "0.005"}, "the result would be 100 x 70 pixels"),
+        ({"RESTORATION_CPU_MAX_SIDE": "99"}, "the limit is 99 pixels"),
+    ],
+    ids=str,
+)
+def test_a_job_that_must_go_on_on_the_cpu_has_the_cpus_limits(gpu, title, cpu, words):
+    limits = Limits.from_environment(cpu)
+    engine = scheduled_engine(CARD, refusing(PageError("no", title)), limits=limits)
+    with pytest.raises(ImageFileError) as refused:
+        finish(engine.stream(DOCUMENT, CARD))
+    assert words in str(refused.value)
+    assert str(refused.value).startswith("The GPU cannot be used now, and the CPU takes less: ")
+    small = picture(40, 50)
+    assert finish(engine.stream(small, CARD)).report.device == "cpu"
+    assert_restored(
+        finish(scheduled_engine(CARD, lambda compute: compute, limits=limits).stream(DOCUMENT, CARD)), "cuda"
+    )
+
+
+def test_smaller_tiles_on_the_same_gpu_keep_the_gpus_limits(gpu):
+    def on_gpu(compute):
+        def worker(job):
+            if any(tile.context.pixels > 60 * 60 for tile in job.tiles):
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            yield from compute(job)
+
+        return worker
+
+    limits = Limits.from_environment({"RESTORATION_CPU_MAX_MEGAPIXELS": "0.005"})
+    engine = scheduled_engine(CARD, on_gpu, call_seconds=0.5, limits=limits)
+    assert_restored(finish(engine.stream(DOCUMENT, CARD)), on="cuda")

@@ -6,7 +6,7 @@ import pytest
 from restoration.inference import networks
 from restoration.inference.device import return_freed_memory
 from restoration.inference.networks import Loaded
-from tests.inference.fakes import Inverting
+from tests.inference.fakes import Inverting, make_card, make_engine
 
 
 @pytest.fixture
@@ -43,3 +43,12 @@ def test_returning_memory_is_harmless_where_it_cannot_be_done(monkeypatch):
 
     monkeypatch.setattr("restoration.inference.device.ctypes.CDLL", missing)
     return_freed_memory()
+
+
+def test_measuring_a_network_gives_its_memory_back(monkeypatch):
+    released = []
+    usual = Loaded.release
+    monkeypatch.setattr(Loaded, "release", lambda self: released.append(self.device) or usual(self))
+    card = make_card(Inverting, name="inverting")
+    make_engine(card).warm([card])
+    assert released

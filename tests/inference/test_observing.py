@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restoration.inference import observing
 from restoration.inference.engine import finish
 from restoration.inference.observing import observed_window
 from restoration.inference.tiling import Box
@@ -106,6 +107,14 @@ def test_the_window_lies_where_the_structure_is(dtype: str) -> None:
     assert window.right >= box.right
 
 
+def test_a_picture_of_many_bands_is_looked_at_as_one_is(monkeypatch) -> None:
+    color = np.random.default_rng(0).integers(0, 256, (333, 210, 3), dtype=np.uint8)
+    whole = observing._structure(color)
+    monkeypatch.setattr(observing, "_BAND_ROWS", 7)
+    assert (observing._structure(color) == whole).all()
+    assert whole.shape == (3, 83, 52)
+
+
 def test_edges_of_one_direction_tell_less_than_corners() -> None:
     color = np.full((128, 512, 1), 100, np.uint8)
     color[:, 0:128:8] = 200  # many strong lines, all vertical
@@ -120,3 +129,26 @@ def test_clipped_lights_do_not_count() -> None:
     color[:, :128] = rng.choice([255, 20], (128, 128, 1), p=[0.9, 0.1])
     color[:, 384:] = rng.choice([140, 90], (128, 128, 1))
     assert observed_window(color, 128).left >= 256
+
+
+def test_looks_run_in_one_thread_and_the_tiles_in_all() -> None:
+    threads: list[tuple[str, int]] = []
+
+    class Counting(Levelling):
+        def observe(self, x: Tensor):
+            for context in super().observe(x):
+                threads.append(("look", torch.get_num_threads()))
+                yield context
+
+        def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
+            threads.append(("tile", torch.get_num_threads()))
+            return super().forward(x, context)
+
+    card = make_card(Counting, name="counting", observes=64)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        finish(make_engine(card).stream(picture(80, 70), card))
+    finally:
+        torch.set_num_threads(usual)
+    assert set(threads) == {("look", 1), ("tile", 2)}

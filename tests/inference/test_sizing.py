@@ -80,10 +80,15 @@ def test_the_probe_keeps_to_the_sizes_a_network_takes():
     assert sides == [192] * 4
 
 
-@pytest.mark.parametrize(("scale", "expected"), [(1, 4e6), (2, 1e6), (4, 250e3)])
+@pytest.mark.parametrize(("scale", "expected"), [(1, 2e6), (2, 500e3), (4, 125e3)])
 def test_memory_bounds_a_call_by_its_output(scale, expected):
     card = make_card(Identity, scale=scale)
     assert most_pixels(card, CPU, seconds_per_megapixel=1e-9, call_seconds=0.5) == expected
+
+
+def test_a_network_that_observes_gets_smaller_tiles():
+    card = make_card(Identity, observes=64)
+    assert most_pixels(card, CPU, seconds_per_megapixel=1e-9, call_seconds=0.5) == pytest.approx(1.2e6)
 
 
 def test_time_bounds_a_call():

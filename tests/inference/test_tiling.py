@@ -1,6 +1,8 @@
 """The tile planner, against what a plan must be."""
 
 import time
+from functools import partial
+from itertools import takewhile
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ SIDES = st.integers(1, 250)
 
 
 def assert_lawful(tiles: tuple[Tile, ...], grid: Grid, area: Box) -> None:
-    """Cores cover the area once; contexts hold core and margin, stay inside, and stand on the grid."""
+    """Cores cover the area once; contexts hold core and margin, stay inside, begin on the grid and have one size."""
     covered = np.zeros((grid.height, grid.width), dtype=int)
     for tile in tiles:
         core, context = tile.core, tile.context
@@ -25,10 +27,24 @@ def assert_lawful(tiles: tuple[Tile, ...], grid: Grid, area: Box) -> None:
         assert context.bottom <= grid.height
         assert context.right <= grid.width
         assert context.top % grid.align == context.left % grid.align == 0
-        assert context.bottom % grid.align == 0 or context.bottom == grid.height
-        assert context.right % grid.align == 0 or context.right == grid.width
+        assert min(core.height, core.width) > 0 or min(area.height, area.width) < len(tiles)
+    assert len({(tile.context.height, tile.context.width) for tile in tiles}) == 1
     assert (covered[area.slices()] == 1).all()
     assert covered.sum() == area.pixels
+
+
+def lawful_cuts(grid: Grid) -> list[tuple[Tile, ...]]:
+    """All in which no core is too short, the finest last."""
+
+    def good(side: int, count: int) -> bool:
+        along = Grid(height=side, width=1, margin=grid.margin, align=grid.align)
+        cores = [tile.core.height for tile in along.tiles(along.whole, count, 1)]
+        return min(cores) >= min(side, grid.smallest)
+
+    rows, columns = (
+        list(takewhile(partial(good, side), range(1, max(1, side // 32) + 1))) for side in (grid.height, grid.width)
+    )
+    return [grid.tiles(grid.whole, row, column) for row in rows for column in columns]
 
 
 @settings(deadline=None, max_examples=60)
@@ -37,10 +53,14 @@ def test_every_pixel_belongs_to_one_core_and_sees_its_margin(height, width, tile
     grid = Grid(height=height, width=width, margin=margin, align=align)
     tiles = plan(height, width, tile=tile, margin=margin, align=align)
     assert_lawful(tiles, grid, grid.whole)
-    for side in ("height", "width"):
-        lengths = {getattr(tile.core, side) for tile in tiles}
-        assert max(lengths) - min(lengths) <= 1
-        assert max(lengths) <= tile
+    assert len(tiles) == -(-height // tile) * -(-width // tile)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(200, 4000), st.integers(2, 9), st.integers(0, 130), st.sampled_from([8, 32]))
+def test_steps_that_differ_by_the_grid_leave_every_core_its_margin(height, count, margin, align):
+    grid = Grid(height=height, width=1, margin=margin, align=align)
+    assert_lawful(grid.tiles(grid.whole, count, 1), grid, grid.whole)
 
 
 @settings(deadline=None, max_examples=60)
@@ -52,19 +72,18 @@ def test_a_fitted_plan_keeps_to_its_pixels_unless_the_cores_are_the_smallest(hei
     assert min(tile.core.height for tile in tiles) >= min(height, 32)
     assert min(tile.core.width for tile in tiles) >= min(width, 32)
     if max(tile.context.pixels for tile in tiles) > pixels:
-        assert tiles == grid.tiles(grid.whole, max(1, height // 32), max(1, width // 32))
+        assert tiles == lawful_cuts(grid)[-1]
 
 
 @settings(deadline=None, max_examples=60)
 @given(SIDES, SIDES, st.floats(1000, 2e5), st.integers(0, 70))
 def test_a_fitted_plan_is_the_cheapest_of_all_cuts(height, width, pixels, margin):
     grid = Grid(height=height, width=width, margin=margin)
-    cuts = [
-        grid.tiles(grid.whole, rows, columns)
-        for rows in range(1, max(1, height // 32) + 1)
-        for columns in range(1, max(1, width // 32) + 1)
+    costs = [
+        sum(t.context.pixels for t in tiles)
+        for tiles in lawful_cuts(grid)
+        if max(t.context.pixels for t in tiles) <= pixels
     ]
-    costs = [sum(t.context.pixels for t in tiles) for tiles in cuts if max(t.context.pixels for t in tiles) <= pixels]
     if costs:
         assert sum(tile.context.pixels for tile in grid.fit(grid.whole, pixels)) == min(costs)
 
@@ -91,7 +110,8 @@ def test_a_picture_that_fits_is_one_tile():
 def test_no_core_is_smaller_than_the_network_takes():
     grid = Grid(height=200, width=150, margin=0, smallest=64)
     assert min(tile.core.height for tile in grid.fit(grid.whole, 1)) >= 64
-    assert grid.halve(grid.tiles(grid.whole, 3, 2)) == grid.tiles(grid.whole, 3, 2)
+    whole = grid.tiles(grid.whole, 3, 2)
+    assert [tile.core for tile in grid.halve(whole)] == [tile.core for tile in whole]
 
 
 def test_part_of_a_picture_sees_the_picture_around_it():

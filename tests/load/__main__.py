@@ -3,13 +3,14 @@
 Wrong are: a result that is not the photo's own, a good photo refused, a bad file taken or refused without a sentence,
 more jobs at once than one, more waiting than there are places, a place in the queue that gets worse, and a server that
 is not idle soon after the last visitor has left. Memory is reported, and wrong when it grew by more than `--megabytes`.
+
+With `--chaos 20` the server is killed in the middle of a job, every 20 seconds at most, and started again: visitors may
+lose their connection then, but no result may be another's, and nothing half-written may be left.
 """
 
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,10 +24,10 @@ from typing import Any
 import httpx
 import numpy as np
 
+from tests.load.host import Host, half_written, kill_again_and_again
 from tests.load.visitor import Tally, Visitor
-from tests.ui.conftest import ROOT, free_port
 
-IDLE_SECONDS = 30.0
+IDLE_SECONDS, PATIENCE_IN_CHAOS = 30.0, 20.0
 
 
 @dataclass
@@ -42,32 +43,13 @@ class Watch:
 
 
 @contextmanager
-def served(command: list[str], folder: Path) -> Iterator[tuple[str, int]]:
-    """A server of its own; its address and process id."""
-    port = free_port()
-    environment = {**os.environ, "PORT": str(port), "GRADIO_TEMP_DIR": str(folder / "cache")}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [*command, str(port)], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
+def served(command: list[str], folder: Path) -> Iterator[Host]:
+    """A server of its own."""
+    host = Host(command, folder)
     try:
-        url = f"http://127.0.0.1:{port}"
-        deadline = time.monotonic() + 180
-        while not warm(url):
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"the server did not start:\n{(folder / 'log').read_text()[-2000:]}")
-            time.sleep(0.5)
-        yield url, process.pid
+        yield host
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def warm(url: str) -> bool:
-    try:
-        return bool(httpx.get(f"{url}/healthz", timeout=5).json()["warm"])
-    except httpx.TransportError:
-        return False
+        host.end()
 
 
 def resident_megabytes(pid: int) -> float:
@@ -80,19 +62,19 @@ def resident_megabytes(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident_megabytes(int(child)) for child in children)
 
 
-def look(url: str, pid: int, watch: Watch, stop: threading.Event) -> None:
+def look(host: Host, watch: Watch, stop: threading.Event) -> None:
     """Asks `/healthz` four times a second."""
     while not stop.wait(0.25):
-        began = time.monotonic()
+        began, kills = time.monotonic(), host.kills
         try:
-            queue = httpx.get(f"{url}/healthz", timeout=30).json()["queue"]
+            queue = httpx.get(f"{host.url}/healthz", timeout=30).json()["queue"]
         except (httpx.HTTPError, ValueError):
-            watch.failures += 1
+            watch.failures += not host.down and kills == host.kills
             continue
         watch.slowest = max(watch.slowest, time.monotonic() - began)
         watch.running, watch.waiting = max(watch.running, queue["running"]), max(watch.waiting, queue["waiting"])
         watch.places = queue["places"]
-        watch.megabytes.append(resident_megabytes(pid))
+        watch.megabytes.append(resident_megabytes(host.pid))
 
 
 def idle(url: str) -> bool:
@@ -106,21 +88,32 @@ def idle(url: str) -> bool:
     return False
 
 
-def send(url: str, pid: int, folder: Path, options: argparse.Namespace) -> tuple[Tally, Watch]:
+def send(host: Host, folder: Path, options: argparse.Namespace) -> tuple[Tally, Watch]:
     """Lets all visitors in at once, and waits until the last has left."""
-    tally, watch, stop = Tally(), Watch(), threading.Event()
-    visitors = [Visitor(url, options.seed + n, folder / str(n), tally, options.block) for n in range(options.clients)]
-    watcher = threading.Thread(target=look, args=(url, pid, watch, stop))
+    tally, watch, stop, calm = Tally(), Watch(), threading.Event(), threading.Event()
+    brave = PATIENCE_IN_CHAOS if options.chaos else None
+    visitors = [
+        Visitor(host.url, options.seed + n, folder / str(n), tally, options.block, patience=brave)
+        for n in range(options.clients)
+    ]
+    watcher = threading.Thread(target=look, args=(host, watch, stop))
+    killer = threading.Thread(target=kill_again_and_again, args=(host, options.chaos, calm))
     until = time.monotonic() + options.seconds
     threads = [threading.Thread(target=visitor.stay, args=(until,)) for visitor in visitors]
-    for thread in (watcher, *threads):
+    for thread in (watcher, *threads, *([killer] if options.chaos else [])):
         thread.start()
+    calm.wait(max(0.0, until - time.monotonic()))
+    calm.set()
     for thread in threads:
         thread.join()
-    if not idle(url):
+    if options.chaos:
+        killer.join()
+    if not idle(host.url):
         tally.complain(f"jobs still ran {IDLE_SECONDS:g} s after the last visitor had left")
     stop.set()
     watcher.join()
+    for sentence in half_written(host.cache):
+        tally.complain(sentence)
     return tally, watch
 
 
@@ -135,14 +128,17 @@ def judge(tally: Tally, watch: Watch, options: argparse.Namespace) -> dict[str, 
         wrong.append(f"/healthz did not answer {watch.failures} times")
     memory = watch.megabytes or [0.0]
     settled = max(memory[: max(1, len(memory) // 3)])
-    growth = max(memory) - settled
+    growth = 0 if tally.kills else max(memory) - settled  # a new process begins anew
     if growth > options.megabytes:
         wrong.append(f"memory grew by {growth:.0f} MB")
+    if options.chaos and not tally.kills:
+        wrong.append("nothing was killed")
     if not any(outcome.startswith("/") for outcome in tally.outcomes):
         wrong.append("no photo was restored")
     return {
         "clients": options.clients,
         "seconds": options.seconds,
+        "kills": tally.kills,
         "outcomes": dict(sorted(tally.outcomes.items())),
         "latency": {name: percentiles(values) for name, values in sorted(tally.seconds.items())},
         "queue": {"running": watch.running, "waiting": watch.waiting, "places": watch.places},
@@ -164,6 +160,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--block", type=int, default=64, help="the largest photo is 6 x 8 squares of so many pixels")
     parser.add_argument("--megabytes", type=float, default=300, help="how much the server may grow once it has settled")
+    parser.add_argument("--chaos", type=float, default=0.0, help="kill the server mid-job, every so many seconds")
     parser.add_argument("--fake", action="store_true", help="on the fake networks of the tests")
     parser.add_argument("--json", type=Path, help="where to write the report")
     return parser.parse_args(argv)
@@ -172,8 +169,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     command = [sys.executable, "-m", "tests.ui.fake_app"] if options.fake else [sys.executable, "app.py"]
-    with tempfile.TemporaryDirectory() as name, served(command, Path(name)) as (url, pid):
-        tally, watch = send(url, pid, Path(name) / "visitors", options)
+    with tempfile.TemporaryDirectory() as name, served(command, Path(name)) as host:
+        tally, watch = send(host, Path(name) / "visitors", options)
+        tally.kills = host.kills
     report = judge(tally, watch, options)
     text = json.dumps(report, indent=2)
     if options.json:

@@ -35,6 +35,7 @@ class Tally:
     seconds: dict[str, list[float]] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
     highest_rank: int = 0
+    kills: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, outcome: str, seconds: float) -> None:
@@ -56,14 +57,22 @@ class Visitor:
         folder: for photos and results.
         tally: where outcomes are counted.
         largest_block: pixels of a block of the largest photo.
+        patience: seconds after which a lost connection is given up; None where none may be lost.
     """
 
-    def __init__(self, url: str, seed: int, folder: Path, tally: Tally, largest_block: int) -> None:
+    def __init__(
+        self, url: str, seed: int, folder: Path, tally: Tally, largest_block: int, *, patience: float | None = None
+    ) -> None:
         self._random = random.Random(seed)
+        self._url, self._patience = url, patience
         self._folder, self._tally, self._largest = folder, tally, largest_block
         folder.mkdir(parents=True)
-        patient = {"timeout": 120}  # a slow answer is told by the percentiles
-        self._client = Client(url, download_files=str(folder / "results"), httpx_kwargs=patient, verbose=False)
+        self._connect()
+
+    def _connect(self) -> None:
+        patient = {"timeout": self._patience or 120}  # a slow answer is told by the percentiles
+        results = str(self._folder / "results")
+        self._client = Client(self._url, download_files=results, httpx_kwargs=patient, verbose=False)
 
     def stay(self, until: float) -> None:
         """Requests until `until` (by `time.monotonic`)."""
@@ -74,16 +83,29 @@ class Visitor:
             except QueueError:
                 outcome = "queue full"
             except CancelledError:
-                outcome = "cancelled"
+                outcome = "cancelled" if self._patience is None else self._lost(until)
             except AppError as error:
                 outcome = "error"
                 self._tally.complain(f"a good photo was refused: {error}")
             except Exception as error:
-                outcome = "error"
-                self._tally.complain(f"{type(error).__name__}: {str(error)[:200]}")
+                if self._patience is None:
+                    outcome = "error"
+                    self._tally.complain(f"{type(error).__name__}: {str(error)[:200]}")
+                else:
+                    outcome = self._lost(until)
             self._tally.add(outcome, time.monotonic() - began)
             if outcome == "queue full":
                 time.sleep(self._random.uniform(0.5, 2.0))
+
+    def _lost(self, until: float) -> str:
+        """Comes back as soon as there is a server again."""
+        while time.monotonic() < until:
+            try:
+                self._connect()
+                break
+            except Exception:
+                time.sleep(0.5)
+        return "connection lost"
 
     def _request(self) -> str:
         dice = self._random.random()
@@ -103,13 +125,13 @@ class Visitor:
         ranks = self._follow(job)
         if any(later > earlier for earlier, later in pairwise(ranks)):
             self._tally.complain(f"a place in the queue got worse: {ranks}")
-        file, report = job.result(timeout=600)
+        file, report = job.result(timeout=self._patience or 600)
         self._check(Path(file), report, number, block, scale)
         return endpoint
 
     def _follow(self, job: Any) -> list[int]:
-        ranks = []
-        while not job.done():
+        ranks, until = [], time.monotonic() + (self._patience or float("inf"))
+        while not job.done() and time.monotonic() < until:
             rank = job.status().rank
             if rank is not None:
                 ranks.append(rank)

@@ -20,9 +20,9 @@ from restoration.images.document import ImageDocument, Origin
 from restoration.images.limits import Limits
 from restoration.inference.engine import Engine, finish
 from restoration.inference.report import Progress, Restoration
-from restoration.pipelines import detection, faces
+from restoration.pipelines import detection, face_squares, faces
 from restoration.pipelines.detection import Face, YuNet
-from restoration.pipelines.faces import Square, blend, cut, face_mask, face_square
+from restoration.pipelines.face_squares import Square, blend, cut, face_mask, face_square
 from restoration.pipelines.request import Request
 from restoration.registry import Registry
 from restoration.weights import Availability, WeightStore
@@ -328,7 +328,7 @@ def test_a_huge_face_is_blended_in_bands_without_a_seam(run, monkeypatch):
     picture = cv2.resize(ASTRONAUT, (1024, 1024), interpolation=cv2.INTER_CUBIC)
     face = Face(left=356, top=126, width=180, height=226)
     whole = run(ImageDocument(color=picture), detector=At(face)).image.color
-    monkeypatch.setattr(faces, "BAND_PIXELS", 5000)
+    monkeypatch.setattr(face_squares, "BAND_PIXELS", 5000)
     banded = run(ImageDocument(color=picture), detector=At(face)).image.color
     assert np.abs(whole.astype(int) - banded).max() <= 1
     assert (whole != banded).mean() < 1e-3
@@ -464,3 +464,27 @@ def test_training_portraits_are_cut_about_as_they_were():
     assert abs(side - 256) < 9
     assert abs(x - 128) < 5
     assert abs(y - 128) < 5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_faces_blended_into_the_photo_itself_are_what_a_copy_would_hold(make, channels):
+    found = [
+        Face(left=100, top=100, width=100, height=110),
+        Face(left=150, top=120, width=100, height=100),
+        Face(left=-20, top=300, width=90, height=90),
+    ]
+    color = np.random.default_rng(0).integers(0, 256, (700, 700, channels), dtype=np.uint8)
+    results = []
+    for reuse in (False, True):
+        document = ImageDocument(color=color.copy())
+        steps = faces.stream(make(negative)[0], document, REQUEST, detector=At(*found), reuse=reuse)
+        results.append(finish(steps).image.color)
+        assert np.shares_memory(results[-1], document.color) is reuse
+    assert (results[0] == results[1]).all()
+    assert not (results[0] == color).all()
+
+
+def test_a_photo_that_is_all_faces_is_copied_at_once(make):
+    document = ImageDocument(color=ASTRONAUT.copy())
+    steps = faces.stream(make(negative)[0], document, REQUEST, detector=At(*[ASTRONAUT_FACE] * 20), reuse=True)
+    assert not np.shares_memory(finish(steps).image.color, document.color)

@@ -4,7 +4,10 @@ import contextlib
 import json
 import logging
 import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +19,7 @@ from restoration.ui.desk import CLOSED, Desk
 from restoration.ui.logs import JsonLines, current_request, in_request
 from restoration.ui.settings import ANY_PROXY, Serving
 from restoration.ui.sweeping import YOUNGEST_SECONDS, Sweeper
+from tests.ui.conftest import ROOT
 
 # --- the desk ---
 
@@ -257,3 +261,36 @@ def test_files_of_the_page_stay_and_are_put_back(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_gone_is_no_reason_to_stop(tmp_path: Path) -> None:
     assert sweeper(tmp_path / "gone").sweep() == 0
+
+
+def test_what_a_dead_process_was_writing_goes_at_once_and_what_a_living_one_writes_stays(tmp_path: Path) -> None:
+    code = """
+import sys, time
+from pathlib import Path
+from restoration.images.writing import with_temporary
+
+def write(handle):
+    handle.write(b"half")
+    handle.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+
+with_temporary(Path(sys.argv[1]) / "result.png", write)
+"""
+    folder = tmp_path / "job"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, cwd=ROOT) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+        (part,) = folder.iterdir()
+        os.utime(part, (time.time() - 60, time.time() - 60))
+        sweeper(tmp_path, keep_seconds=5000).sweep()
+        assert part.exists()
+        writer.kill()
+        writer.wait()
+        sweeper(tmp_path, keep_seconds=5000).sweep()
+        assert list(folder.iterdir()) == []
+    fresh = folder / ".0123.part"
+    fresh.write_bytes(b"just closed")
+    sweeper(tmp_path, keep_seconds=5000).sweep()
+    assert fresh.exists()

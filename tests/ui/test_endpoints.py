@@ -55,7 +55,7 @@ def test_exactly_five_endpoints_are_public_and_every_argument_is_documented(clie
         endpoint = api["named_endpoints"][name]
         names = [parameter["parameter_name"] for parameter in endpoint["parameters"]]
         scale = ["scale"] if name == "/enlarge" else []
-        assert names == ["image", "model", "strength", *scale, "output_format", "quality"]
+        assert names == ["image", "model", "strength", *scale, "output_format", "quality", "precision"]
         assert [p["parameter_has_default"] for p in endpoint["parameters"]] == [False] + [True] * (len(names) - 1)
         assert all(p["python_type"]["description"] and p["python_type"]["type"] for p in endpoint["parameters"])
         assert endpoint["parameters"][0]["python_type"]["type"] == "filepath"
@@ -389,3 +389,50 @@ def test_a_cancelled_job_stops_computing_and_the_next_one_runs_alone(
     assert report["tiles"] >= 1
     assert time.monotonic() - began < 5
     assert "queue" not in report["seconds"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"{}",
+        b'{"data":[1e999]}',
+        b'{"data":["\\ud800"]}',
+        b'{"data":{}}',
+        b'{"data":"' + b"x" * 5000 + b'"}',
+        b'{"data":null,"session_hash":7,"fn_index":"x"}',
+    ],
+    ids=lambda body: body[:20].decode(),
+)
+@pytest.mark.parametrize("route", ["queue/join", "call/deblur", "run/deblur", "cancel", "reset"])
+def test_a_request_that_breaks_the_schema_is_told_so_and_not_repeated(server: Server, route: str, body: bytes) -> None:
+    headers = {"content-type": "application/json"}
+    answer = httpx.post(f"{server.url}/gradio_api/{route}", content=body, headers=headers)
+    if body == b"{}" or "1e999" in body.decode() or "ud800" in body.decode():
+        assert answer.status_code < 500
+    else:
+        assert (answer.status_code, answer.json()) == (422, {"detail": WRONG_REQUEST})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("multipart/form-data; boundary=" + "y" * 1000, b"x"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\nx\r\n--x--'),
+    ],
+)
+def test_a_broken_form_is_told_so(server: Server, kind: str, body: bytes) -> None:
+    answer = httpx.post(f"{server.url}/gradio_api/upload", content=body, headers={"content-type": kind})
+    assert (answer.status_code, answer.json()) == (422, {"detail": WRONG_REQUEST})
+
+
+def test_what_no_widget_gives_is_told_in_a_sentence_and_not_repeated_in_the_log(server: Server) -> None:
+    config = httpx.get(f"{server.url}/config").json()
+    radio = next(each["id"] for each in config["components"] if each["props"].get("label") == "Show")
+    index = next(each["id"] for each in config["dependencies"] if each["inputs"] == [radio])
+    body = {"data": ["a secret of mine"], "fn_index": index, "session_hash": "radio"}
+    answer = httpx.post(f"{server.url}/gradio_api/run/predict", json=body)
+    assert (answer.status_code, answer.json()["error"]) == (400, WRONG_REQUEST)
+    assert "a secret of mine" not in server.log.read_text()

@@ -1,5 +1,6 @@
 """Bad days, on servers of their own that are told to end, killed, robbed of their files or of their disk."""
 
+import base64
 import json
 import os
 import shutil
@@ -22,6 +23,11 @@ from PIL import Image
 from tests.ui.conftest import ROOT, Server, free_port, picture, start_server
 
 Starter = Callable[..., Server]
+LIMITED = """
+import resource, runpy
+resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))
+runpy.run_module("tests.ui.fake_app", run_name="__main__")
+"""
 
 
 @pytest.fixture
@@ -29,9 +35,12 @@ def start(tmp_path: Path) -> Iterator[Starter]:
     """Starts servers on fake networks; what still runs afterwards is ended."""
     running = []
 
-    def begin(**environment: str) -> Server:
+    def begin(limit_bytes: int = 0, **environment: str) -> Server:
+        """`limit_bytes`: no file that the server writes may be larger."""
         port = free_port()
         command = [sys.executable, "-m", "tests.ui.fake_app", str(port)]
+        if limit_bytes:
+            command[1:3] = ["-c", LIMITED.format(limit_bytes)]
         log = tmp_path / f"log{len(running)}"
         server = start_server(command, log, port, **{"GRADIO_TEMP_DIR": str(tmp_path / "cache"), **environment})
         running.append(server)
@@ -124,29 +133,57 @@ def small_disk(folder: Path, size: str) -> Iterator[Path]:
     folder.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if shutil.which("mount") is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("this test mounts a small disk, which is not allowed here")
+        pytest.skip("this test mounts a small disk, which is not allowed here; another one limits the size of files")
     try:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-def test_a_full_disk_is_said_on_every_way_to_it(start: Starter, tmp_path: Path) -> None:
+def noisy(folder: Path) -> Path:
+    """Half a megabyte, and four times that enlarged."""
     noise = np.random.default_rng(0).integers(0, 255, (420, 420, 3), np.uint8)
-    Image.fromarray(noise).save(tmp_path / "noise.png")
+    Image.fromarray(noise).save(folder / "noise.png")
+    return folder / "noise.png"
+
+
+def test_a_full_disk_is_said_on_every_way_to_it(start: Starter, tmp_path: Path) -> None:
+    photo = noisy(tmp_path)
     with small_disk(tmp_path / "disk", "3m") as disk:
         server = start(GRADIO_TEMP_DIR=str(disk / "cache"), TMPDIR=str(disk))
         client = connected(server, tmp_path)
-        with pytest.raises(AppError, match="disk is full"):  # half a megabyte in, four times that out
-            client.predict(image=handle_file(tmp_path / "noise.png"), scale=4, api_name="/enlarge")
+        with pytest.raises(AppError, match="disk is full"):
+            client.predict(image=handle_file(photo), scale=4, api_name="/enlarge")
         assert not list(disk.rglob("*.part"))
         (disk / "filled").write_bytes(b"x" * max(0, shutil.disk_usage(disk).free - 8192))
-        full = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.png", noise.tobytes())})
+        full = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.png", photo.read_bytes())})
         assert (full.status_code, "disk is full" in full.text) == (507, True)
         (disk / "filled").unlink()
-        assert client.predict(image=handle_file(tmp_path / "noise.png"), api_name="/deblur")[1]["tiles"] >= 1
+        assert client.predict(image=handle_file(photo), api_name="/deblur")[1]["tiles"] >= 1
         next_steps = logged(server, "disk is full")
         assert "Traceback" not in next_steps
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits the size of files")
+def test_a_write_that_fails_half_way_is_said_and_leaves_nothing(start: Starter, tmp_path: Path) -> None:
+    """The system itself refuses to write on, as it does on a full disk; that needs no right to mount."""
+    photo = noisy(tmp_path)
+    server = start(limit_bytes=700_000)
+    client, cache = connected(server, tmp_path), tmp_path / "cache"
+    for format in ("png", "jpeg", "webp", "tiff"):
+        options = {"scale": 4, "output_format": format, "quality": 100}
+        with pytest.raises(AppError, match="disk is full"):
+            client.predict(image=handle_file(photo), api_name="/enlarge", **options)
+        assert not list(cache.rglob("*.part"))
+        assert not [path for path in cache.rglob("*enlarged*") if path.is_file()]
+    upload = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.png", photo.read_bytes() * 2)})
+    assert (upload.status_code, "disk is full" in upload.text) == (507, True)
+    encoded = base64.b64encode(photo.read_bytes() + bytes(300_000)).decode()
+    with pytest.raises(AppError, match="disk is full"):
+        client.predict(image={"url": f"data:image/png;base64,{encoded}"}, api_name="/deblur")
+    Image.fromarray(picture()).save(tmp_path / "small.png")
+    assert client.predict(image=handle_file(tmp_path / "small.png"), api_name="/deblur")[1]["tiles"] >= 1
+    assert "Traceback" not in logged(server, "disk is full")
 
 
 @pytest.mark.slow
@@ -258,6 +295,17 @@ def test_the_log_is_json_and_an_error_carries_the_id_of_its_request(odd: Server,
     done = [line for line in lines if line.get("outcome") == "done"]
     assert (done[0]["task"], done[0]["width"], done[0]["height"]) == ("deblur", 80, 60)
     assert "holiday" not in odd.log.read_text()
+
+
+def test_a_visitor_of_this_machine_cannot_invent_addresses_where_no_proxy_is_trusted(start: Starter) -> None:
+    server = start(RESTORATION_RATE_LIMIT="3/minute", RESTORATION_TRUSTED_PROXIES="0")
+    statuses = [
+        httpx.post(
+            f"{server.url}/gradio_api/call/none", json={"data": []}, headers={"x-forwarded-for": f"8.8.8.{number}"}
+        ).status_code
+        for number in range(4)
+    ]
+    assert statuses == [422, 422, 422, 429]
 
 
 def test_a_visitor_who_sends_too_much_is_told_how_long_to_wait(odd: Server) -> None:

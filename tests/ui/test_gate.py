@@ -13,8 +13,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, StreamingRespon
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from restoration.ui.gate import CLOSED, DISK_FULL, WRONG_REQUEST, Gate
-from restoration.ui.rates import RateLimit, visitor
+from restoration.ui.gate import CLOSED, DISK_FULL, REFUSED, WRONG_REQUEST, Gate
+from restoration.ui.rates import RateLimit, refusal_of, visitor
 from restoration.ui.settings import ANY_PROXY
 
 
@@ -116,6 +116,17 @@ def test_the_log_names_the_kind_of_route_and_no_file(caplog: pytest.LogCaptureFi
     assert "holiday" not in str(fields)
 
 
+async def _refused(request: Request) -> JSONResponse:
+    request.scope["state"][REFUSED] = request.query_params.get("refused") == "yes"
+    return JSONResponse({"error": "a sentence"}, status_code=500)
+
+
+def test_a_refusal_in_a_sentence_is_no_failure_of_the_server() -> None:
+    app = Starlette(routes=[Route("/gradio_api/run/x", _refused)], middleware=[Middleware(Gate)])
+    assert TestClient(app).get("/gradio_api/run/x?refused=yes").status_code == 400
+    assert TestClient(app).get("/gradio_api/run/x?refused=no").status_code == 500
+
+
 # --- rates ---
 
 
@@ -136,7 +147,7 @@ def call(client: TestClient, address: str = "") -> int:
 def test_too_many_jobs_are_refused_with_the_time_to_wait() -> None:
     client = limited()
     assert [call(client) for _ in range(4)] == [200, 200, 200, 429]
-    refused = client.post("/gradio_api/upload")
+    refused = client.post("/gradio_api/call/deblur")
     assert refused.status_code == 429
     seconds = int(refused.headers["retry-after"])
     assert 55 <= seconds <= 60
@@ -147,7 +158,25 @@ def test_the_longest_of_several_rates_says_how_long() -> None:
     client = limited("3/second; 3/hour")
     for _ in range(3):
         call(client)
-    assert "minutes" in client.post("/gradio_api/upload").json()["detail"]
+    assert "minutes" in client.post("/gradio_api/call/deblur").json()["detail"]
+
+
+def test_uploads_are_counted_apart_so_that_a_client_hears_of_its_job_first() -> None:
+    client = limited()
+    assert [client.post("/gradio_api/upload").status_code for _ in range(7)] == [200] * 6 + [429]
+    assert [call(client) for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_jobs_of_a_client_are_marked_for_the_reception_and_not_for_ever() -> None:
+    async def told(request: Request) -> JSONResponse:
+        return JSONResponse(refusal_of(request.scope))
+
+    app = Starlette(routes=[Route("/gradio_api/queue/join", told, methods=["POST"])])
+    client = TestClient(RateLimit(app, parse_many("3/minute"), 0))
+    answers = [client.post("/gradio_api/queue/join") for _ in range(8)]
+    assert [answer.status_code for answer in answers] == [200] * 6 + [429] * 2
+    assert [answer.json() for answer in answers[:3]] == [""] * 3
+    assert all("please wait" in answer.json() for answer in answers[3:6])
 
 
 def test_looking_and_cancelling_cost_nothing() -> None:

@@ -1,6 +1,8 @@
 """The parts of the page that need no server."""
 
 import asyncio
+import zlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,7 @@ from restoration.inference.report import Progress
 from restoration.ui import downloads, wording
 from restoration.ui.bodies import BodyLimit
 from restoration.ui.panel import offered_examples
-from restoration.ui.uploads import photo_from, upload_folder
+from restoration.ui.uploads import photo_from, stored, upload_folder
 
 
 @pytest.fixture
@@ -54,6 +56,22 @@ def test_a_damaged_data_url_is_said_or_left_to_the_reader(text: str) -> None:
         photo_from({"url": text})
 
 
+def test_a_data_url_becomes_a_file_that_is_whole_or_not_there(uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    payload = stored({"url": "data:,beach"})
+    assert isinstance(payload, dict)
+    assert Path(payload["path"]).read_bytes() == b"beach"
+    assert [path.name for path in uploads.rglob("*") if path.is_file()] == ["photo"]
+
+    def full(self: Path, content: bytes) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="disk full"):
+        stored("data:,sea")
+    assert len([path for path in uploads.rglob("*") if path.is_file()]) == 1
+    assert stored({"path": "x"}) == {"path": "x"}
+
+
 async def _echo(request: Request) -> PlainTextResponse:
     return PlainTextResponse(str(len(await request.body())))
 
@@ -72,6 +90,23 @@ def test_a_body_of_undeclared_length_is_counted() -> None:
     refused = LIMITED.post("/", content=(b"x" * 100_000 for _ in range(60)))
     assert refused.status_code == 413
     assert "3 MB" in refused.json()["detail"]
+
+
+class _Body(httpx.AsyncByteStream):
+    """What comes over the line."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for at in range(0, len(self.content), 65_536):
+            yield self.content[at : at + 65_536]
+
+
+def _answer(content: bytes, **headers: str) -> httpx.Response:
+    return httpx.Response(
+        200, headers={name.replace("_", "-"): v for name, v in headers.items()}, stream=_Body(content)
+    )
 
 
 def _serve(monkeypatch: pytest.MonkeyPatch, answers: dict[str, httpx.Response]) -> list[str]:
@@ -95,7 +130,7 @@ def test_an_address_is_fetched_under_its_own_name(monkeypatch: pytest.MonkeyPatc
         monkeypatch,
         {
             "https://a.example/go": httpx.Response(302, headers={"Location": "https://b.example/my%20beach.png"}),
-            "https://b.example/my%20beach.png": httpx.Response(200, content=b"picture"),
+            "https://b.example/my%20beach.png": _answer(b"picture"),
         },
     )
     path = asyncio.run(downloads.fetch("https://a.example/go", tmp_path, 1))
@@ -110,7 +145,7 @@ def test_a_redirect_into_the_network_and_a_large_file_are_refused(
         monkeypatch,
         {
             "https://a.example/in": httpx.Response(302, headers={"Location": "http://inside.example/"}),
-            "https://a.example/big": httpx.Response(200, content=b"x" * 1_000_001),
+            "https://a.example/big": _answer(b"x" * 1_000_001),
             "https://a.example/file": httpx.Response(302, headers={"Location": "file:///etc/passwd"}),
             "https://a.example/gone": httpx.Response(404),
         },
@@ -119,6 +154,31 @@ def test_a_redirect_into_the_network_and_a_large_file_are_refused(
         with pytest.raises(ImageFileError, match=sentence):
             asyncio.run(downloads.fetch(f"https://a.example/{path}", tmp_path, 1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_packed_answers_are_not_asked_for_and_not_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    packer = zlib.compressobj(wbits=31)
+    bomb = packer.compress(bytes(900_000)) + packer.flush()
+    answers = {
+        f"https://a.example/{kind}": _answer(bomb, Content_Encoding=kind)
+        for kind in ("gzip", "br", "deflate", "zstd", "GZip", "own")
+    }
+    _serve(monkeypatch, answers)
+    for address in answers:
+        with pytest.raises(ImageFileError, match=r"^The host of this address packs what it sends"):
+            asyncio.run(downloads.fetch(address, tmp_path, 1))
+    assert list(tmp_path.iterdir()) == []
+
+    asked: list[httpx.Headers] = []
+
+    def plain(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers)
+        return _answer(bomb, **({"Content_Encoding": "Identity"} if len(asked) > 1 else {}))
+
+    monkeypatch.setattr(safehttpx, "AsyncSecureTransport", lambda address: httpx.MockTransport(plain))
+    for _ in range(2):
+        assert asyncio.run(downloads.fetch("https://a.example/x", tmp_path, 1)).read_bytes() == bomb
+    assert [headers["Accept-Encoding"] for headers in asked] == ["identity"] * 2
 
 
 def test_a_long_job_says_so_and_a_short_one_does_not() -> None:

@@ -3,6 +3,7 @@
     Loaded -> Backend    "torch": the network itself, always there, the reference
                          "openvino": the same network as a graph of OpenVINO's CPU plugin
                          "cuda": the network on a GPU of this process's own, laid out and launched for it
+                         "exported": the network compiled ahead of time, for workers that a GPU is lent to
 
 Knows neither torch nor OpenVINO.
 """
@@ -34,7 +35,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """ "torch", "openvino" or "cuda"."""
+        """ "torch", "openvino", "cuda" or "exported"."""
         ...
 
     @property
@@ -48,6 +49,10 @@ class Backend(Protocol):
         Args:
             context: of the whole picture, for a network that observes.
         """
+        ...
+
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Makes ready for so many pictures of one size (pixels), where that is worth something."""
         ...
 
     def release(self) -> None:

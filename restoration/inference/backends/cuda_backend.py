@@ -1,8 +1,8 @@
 """The network itself on a GPU: channels-last, through pinned memory, and as a CUDA graph where a shape comes again.
 
 A graph replays a whole forward pass as one launch, which counts for small pictures (faces, small tiles): a large tile
-keeps the GPU busy anyway, and its graph would hold its maps' memory. Tiles are not put together in batches, because a
-larger tile takes the same memory as a batch and computes less margin.
+keeps the GPU busy anyway, and its graph would hold its maps' memory. Squares of a fixed size (faces) come in batches;
+other tiles do not, because a larger tile takes the same memory as a batch and computes less margin.
 
 Believed only after a comparison with the network in fp32, made here at the first use. No GPU was at hand when this was
 written; what the comparison finds wrong is left to `TorchBackend`, and the report says so.
@@ -51,20 +51,24 @@ class CudaBackend:
         self._graphs: OrderedDict[tuple[int, ...], Forward | None] = OrderedDict()  # None: seen once
 
     def __call__(self, pixels: NDArray[np.float32], context: Context = None) -> NDArray[np.float32]:
-        """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3)."""
+        """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3); or (n, ...) -> (n, ...)."""
+        pictures = pixels.reshape(-1, *pixels.shape[-3:])
         more = () if context is None else (_to_device(context),)
-        inputs = (_to_device(pixels).permute(2, 0, 1).unsqueeze(0), *more)
+        inputs = (_to_device(pictures).permute(0, 3, 1, 2), *more)
         with computing("cuda", self._precision):
-            forward = self._forward((*pixels.shape[:2], len(inputs)))
-            answer = forward(*inputs)[0].float().permute(1, 2, 0).contiguous()
-            return _to_host(answer)
+            forward = self._forward((*pictures.shape[:3], len(inputs)))
+            answer = forward(*inputs).float().permute(0, 2, 3, 1)
+            return _to_host((answer[0] if pixels.ndim == 3 else answer).contiguous())
+
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Nothing: what runs pictures of a shape is made while they come."""
 
     def release(self) -> None:
         """Keeps the graphs: they are small, and what they are for comes again."""
 
     def _forward(self, shape: tuple[int, ...]) -> Forward:
         """What runs pictures of a shape: the network, or from the second one on its graph."""
-        if self._capture is None or shape[0] * shape[1] > LARGEST_GRAPH:
+        if self._capture is None or shape[0] * shape[1] * shape[2] > LARGEST_GRAPH:
             return self._network
         if shape not in self._graphs:
             self._graphs[shape] = None

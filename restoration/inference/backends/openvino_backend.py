@@ -1,12 +1,13 @@
 """OpenVINO's CPU plugin: compiled for one precision, and believed only after a comparison with the network itself.
 
-One graph with free sides serves all tiles. Memory of large pictures is given back by `release`.
+One graph with free sides takes any picture, others are made for sizes that pay (`fixed_shapes`). Memory of large
+pictures is given back by `release`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import nn
 
-from restoration.card import ModelCard
+from restoration.card import ModelCard, Tiling
 from restoration.errors import WeightsError
 from restoration.inference.backends.backend import LEAST_PSNR, TOLERANCES, Backend, BackendFailed, Compile
+from restoration.inference.backends.compiled_graph import CompiledGraph
 from restoration.inference.backends.conversion import MIDDLE, convert, import_openvino
+from restoration.inference.backends.fixed_shapes import FixedShapes
 from restoration.inference.backends.graph_cache import GraphCache
 from restoration.inference.backends.packed_graph import unpack
 from restoration.inference.backends.parts import Context, Parts, Prepare, parts_of
@@ -28,8 +31,6 @@ from restoration.inference.fast import INT8
 
 SMALLEST_SIDE = 33  # encoders halve five times: below, a map is one pixel, and OpenVINO pools that to nothing
 CHECK_SIDES = ((64, 96), (83, 70))  # on the networks' own grid, and off it
-_PRECISIONS = {"fp32": "f32", "bf16": "bf16"}
-_REMEMBERED_KERNELS = 500  # of some 50 a shape; without a bound, memory grows with every new size of picture
 
 Run = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
@@ -43,6 +44,8 @@ class OpenVinoBackend:
         prepare: the picture and its context -> (height, width, channels) float32, what the graph takes.
         scale: output side / input side.
         fixed: the only side the network takes, or None.
+        margin: pixels of context by which an answer no longer changes; None = all of the picture counts.
+        tolerated: the precision whose tolerance holds, where that is another one: "int8".
 
     Raises:
         BackendFailed: the graph cannot be compiled here.
@@ -51,15 +54,29 @@ class OpenVinoBackend:
     name = "openvino"
 
     def __init__(
-        self, graph: Any, precision: str, prepare: Prepare, *, scale: int = 1, fixed: int | None = None
+        self,
+        graph: Any,
+        precision: str,
+        prepare: Prepare,
+        *,
+        scale: int = 1,
+        fixed: int | None = None,
+        margin: int | None = None,
+        tolerated: str | None = None,
     ) -> None:
         self.smallest = fixed or SMALLEST_SIDE
         self._prepare, self._scale = prepare, scale
-        self._request: Any = None
-        try:
-            self._compiled = _core().compile_model(graph, "CPU", _properties(precision))
-        except Exception as error:
-            raise BackendFailed("OpenVINO cannot compile this network here") from error
+        self._graph = CompiledGraph(graph, precision)
+        self._fixed: FixedShapes | None = None
+        if fixed is None:
+            self._fixed = FixedShapes(
+                graph, self._graph, precision=tolerated or precision, computed=precision, scale=scale, margin=margin
+            )
+
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Compiles a graph for pictures of that size, where it pays."""
+        if self._fixed is not None and min(height, width) >= self.smallest:
+            self._fixed.prepare((height, width), calls)
 
     def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3).
@@ -70,34 +87,21 @@ class OpenVinoBackend:
         """
         height, width, channels = pixels.shape
         answer = np.empty((1, height * self._scale, width * self._scale, channels), np.float32)
-        written = self._infer((self._prepare(pixels, context) - MIDDLE)[None], answer)
+        prepared = self._prepare(pixels, context)
+        given = np.subtract(prepared, MIDDLE, out=None if np.may_share_memory(prepared, pixels) else prepared)[None]
+        written = self._fixed.infer(given, answer) if self._fixed is not None else None
+        if written is None:
+            written = self._graph.infer(given, answer)
         if written != answer.shape:
-            self._request = None
             raise BackendFailed(f"OpenVINO made {written} of a picture that should become {answer.shape}")
         answer += MIDDLE
         return answer[0]
 
     def release(self) -> None:
-        """Frees the request and the memory of its maps."""
-        if self._request is not None:
-            self._request = None
-            self._compiled.release_memory()
-
-    def _infer(self, given: NDArray[np.float32], answer: NDArray[np.float32]) -> tuple[int, ...]:
-        """Writes the graph's answer; returns the shape it really has."""
-        tensor = import_openvino().Tensor
-        try:
-            request = self._request or self._compiled.create_infer_request()
-            self._request = request
-            request.set_input_tensor(tensor(given, shared_memory=True))
-            request.set_output_tensor(tensor(answer, shared_memory=True))
-            request.infer()
-            return tuple(request.get_output_tensor().shape)
-        except Exception as error:
-            self._request = None
-            if "alloc" in str(error).lower():
-                raise MemoryError("OpenVINO could not allocate memory") from error
-            raise BackendFailed("OpenVINO failed on this picture") from error
+        """Frees the requests and the memory of their maps."""
+        self._graph.release()
+        if self._fixed is not None:
+            self._fixed.release()
 
 
 def compiler(
@@ -166,7 +170,15 @@ def _verified(card: ModelCard, network: nn.Module, parts: Parts, graph: Any, pre
         MemoryError: it could not allocate what it needs.
     """
     computed = choose_precision(card, "cpu") if precision == INT8 else precision
-    backend = OpenVinoBackend(graph, computed, parts.prepare, scale=card.scale, fixed=card.size.fixed)
+    backend = OpenVinoBackend(
+        graph,
+        computed,
+        parts.prepare,
+        scale=card.scale,
+        fixed=card.size.fixed,
+        margin=card.margin if card.tiling in (Tiling.EXACT, Tiling.MARGIN) else None,
+        tolerated=precision,
+    )
     reference = partial(call_network, network, device="cpu", precision="fp32")
     for context in parts.contexts:
         runs = partial(backend, context=context), partial(reference, context=context)
@@ -182,10 +194,19 @@ def _graphs(parts: Parts, fixed: int | None, disk: GraphCache | None) -> Iterato
     yield convert(parts.body, channels=parts.channels, side=fixed), True
 
 
-def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None = None, context: Context = None) -> None:
+def compare(
+    backend: Run,
+    reference: Run,
+    precision: str,
+    *,
+    fixed: int | None = None,
+    context: Context = None,
+    who: str = "OpenVINO",
+) -> None:
     """Runs both on small pictures.
 
     Args:
+        who: how the sentence calls the backend.
         context: what both are given beside the pictures, which are blurred by it where it is a kernel.
 
     Raises:
@@ -196,10 +217,10 @@ def compare(backend: Run, reference: Run, precision: str, *, fixed: int | None =
         answer, expected = backend(pixels), reference(pixels)
         difference = np.abs(answer - expected).max() if answer.shape == expected.shape else np.inf
         if not difference <= TOLERANCES[precision]:  # NaN too
-            raise BackendFailed(f"OpenVINO's result was off by {255 * difference:.1f}/255 in {precision}")
+            raise BackendFailed(f"{who}'s result was off by {255 * difference:.1f}/255 in {precision}")
         psnr = -10 * np.log10(max(float(np.square(answer - expected).mean()), 1e-12))
         if psnr < LEAST_PSNR.get(precision, 0):
-            raise BackendFailed(f"OpenVINO's result was only {psnr:.0f} dB from the network's in {precision}")
+            raise BackendFailed(f"{who}'s result was only {psnr:.0f} dB from the network's in {precision}")
 
 
 def check_picture(height: int, width: int) -> NDArray[np.float32]:
@@ -222,19 +243,3 @@ def blurred(pixels: NDArray[np.float32], context: Context) -> NDArray[np.float32
     seen = F.conv2d(F.pad(planes, (beside,) * 4, mode="replicate"), kernel)
     height, width, _ = pixels.shape
     return np.ascontiguousarray(seen[:, 0, :height, :width].permute(1, 2, 0).numpy())
-
-
-@cache
-def _core() -> Any:
-    return import_openvino().Core()
-
-
-def _properties(precision: str) -> dict[str, Any]:
-    return {
-        "INFERENCE_PRECISION_HINT": _PRECISIONS[precision],
-        "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": torch.get_num_threads(),
-        "ENABLE_CPU_PINNING": False,  # others may use the same cores
-        "CPU_RUNTIME_CACHE_CAPACITY": _REMEMBERED_KERNELS,
-    }

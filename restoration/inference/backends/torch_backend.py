@@ -22,5 +22,8 @@ class TorchBackend:
         """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3)."""
         return call_network(self._network, pixels, self._device, self._precision, context)
 
+    def prepare(self, height: int, width: int, calls: int) -> None:
+        """Nothing: torch takes pictures as they come."""
+
     def release(self) -> None:
         """Nothing is held between two calls."""

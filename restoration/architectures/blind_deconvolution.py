@@ -231,5 +231,6 @@ CARDS: tuple[ModelCard, ...] = (
         margin=128,
         gigaflop_per_megapixel=147.19,
         observes=768,
+        half=True,
     ),
 )

@@ -67,7 +67,7 @@ def add_endpoints(engine: Engine, desk: Desk) -> dict[str, Check]:
 
 def _check(engine: Engine, task: Task, inputs: list[Any]) -> None:
     """Raises a RestorationError when arguments of a task's endpoint cannot be good."""
-    names = [each.label for each in parameters(task, engine)]
+    names = [str(each.label) for each in parameters(task, engine)]
     image, *options = inputs
     check_early(engine, _order(task, dict(zip(names[1:], options, strict=False))), image)
 

@@ -181,8 +181,8 @@ def job_handler(task: str, engine: Engine, desk: Desk) -> Callable[..., Generato
 
 def _order(task: str, *options: Any) -> Order:
     """What the values of a page's widgets ask for, in the order of the inputs in `_connect_run`."""
-    model, strength, output_format, quality, fast, scale = (*options, None)[:6]
-    precision = "fast" if fast is True else "auto"
+    model, strength, output_format, quality, fast, *scales = options
+    scale, precision = next(iter(scales), None), "fast" if fast is True else "auto"
     request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)
     wanted = None if quality == 0 else quality  # the slider's "automatic"
     return Order(request=request, output_format=output_format, quality=wanted)

@@ -12,6 +12,7 @@ from restoration.inference.engine import Engine
 from restoration.inference.environment import settings_from_environment
 from restoration.inference.reactions import classify_error, classify_zerogpu
 from restoration.inference.runner import Job
+from restoration.tasks import TASKS
 from restoration.ui.desk import Desk
 from restoration.ui.logs import configure_logs
 from restoration.ui.page import build_page
@@ -34,10 +35,17 @@ def on_zerogpu(compute: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def ahead_of_time(environ: Mapping[str, str]) -> AheadOfTime | None:
-    """With RESTORATION_EXPORT=1 networks are compiled on a borrowed GPU before the page is launched: minutes each."""
+    """With RESTORATION_EXPORT=1 the tasks' default networks are compiled on a borrowed GPU before the page is launched.
+
+    That takes minutes each, so torch runs the others.
+    """
     if environ.get("RESTORATION_EXPORT") != "1":
         return None
-    return AheadOfTime(lend=lambda work: spaces.GPU(duration=EXPORT_SECONDS)(work)(), compile=spaces.aoti_compile)
+    return AheadOfTime(
+        lend=lambda work: spaces.GPU(duration=EXPORT_SECONDS)(work)(),
+        compile=spaces.aoti_compile,
+        chosen=lambda card: card.family == TASKS[card.task].default_model,
+    )
 
 
 def build_engine(environ: Mapping[str, str]) -> Engine:

@@ -56,7 +56,8 @@ def int8(backend: str) -> dict[str, Any]:
     """DeblurGAN-v2 at 1280 x 720 in int8, calibrated here with its random weights, against predict.py's way.
 
     It is held to int8's tolerance against the network in fp32, as any int8 graph is when it is loaded. `psnr` is that
-    of its result against the usual precision's, in dB: random weights say nothing about photographs.
+    of its result against the usual precision's, in dB: random weights, here with a smaller residual than elsewhere,
+    say nothing about photographs.
     """
     card = published_card()
     with int8_store(card) as store:

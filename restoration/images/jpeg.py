@@ -60,11 +60,14 @@ def encode(samples: NDArray[np.uint8], options: dict[str, Any], *, reuse: bool =
         return None
     factor = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420 if options["subsampling"] else cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
     wanted = [cv2.IMWRITE_JPEG_QUALITY, options["quality"], cv2.IMWRITE_JPEG_SAMPLING_FACTOR, factor]
+    turned = _bgr(samples, reuse)
     try:
-        written, encoded = cv2.imencode(".jpg", _bgr(samples, reuse), wanted)
+        written, encoded = cv2.imencode(".jpg", turned, wanted)
     except cv2.error:
-        return None
-    if not written:
+        written, encoded = False, None
+    if not written or encoded is None:
+        if turned is samples:
+            _bgr(samples, reuse)  # back again: Pillow writes them now
         return None
     small = BytesIO()
     Image.new("RGB", (8, 8)).save(small, format="JPEG", **options)

@@ -57,11 +57,11 @@ def write_preview(
 def reduced(document: ImageDocument, size: tuple[int, int]) -> ImageDocument:
     """What a preview of that (height, width) is made from, so that a large document need not be kept for it.
 
-    Returns: 8 bits, in that size; the document itself where it is not much larger.
+    Returns: 8 bits, in that size, or in the document's own where it has fewer pixels; in memory of its own, so that
+        the document may be written over.
     """
-    if _factors(document, size) == (1, 1):
-        return document
-    samples = np.array(_shrunk(document, size))
+    own = document.height, document.width
+    samples = np.array(_shrunk(document, size if size[0] * size[1] < own[0] * own[1] else own))
     samples = samples.reshape(*samples.shape[:2], -1)
     if document.alpha is None:
         return replace(document, color=samples)

@@ -159,7 +159,8 @@ def computing(device: str, precision: str) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode())
         if precision in _HALF:
-            stack.enter_context(torch.autocast(device, dtype=_HALF[precision]))
+            # without the cache of cast weights: a CUDA graph would replay what it holds after it is gone
+            stack.enter_context(torch.autocast(device, dtype=_HALF[precision], cache_enabled=False))
         elif device == "cuda":
             stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
         yield

@@ -193,7 +193,7 @@ class Engine:
         place = self.place(card, precision)
         if strength == 0:
             yield Progress(done=0, total=1, seconds_left=0.0, predicted_seconds=0.0)
-            yield self._untouched(document, card, task or card.task)
+            yield self._untouched(document, card, task or card.task, place)
             return
         while not self._turn.acquire(timeout=_PATIENCE):
             yield Progress(done=0, total=1, stage="queue")
@@ -281,9 +281,9 @@ class Engine:
         loaded.release()
         self._costs.observe(card, place, pixels=pixels, seconds=seconds)
 
-    def _untouched(self, document: ImageDocument, card: ModelCard, task: str) -> Restoration:
+    def _untouched(self, document: ImageDocument, card: ModelCard, task: str, place: Place) -> Restoration:
         """Strength 0: the input's own pixels, or its bicubic enlargement."""
-        report = report_of(document, card, task, self.place(card))
+        report = report_of(document, card, task, place)
         return finished(document, base_of(document, card.scale), card, report)
 
 

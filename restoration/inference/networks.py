@@ -223,7 +223,9 @@ class Networks:
             WeightsError: as `get`.
         """
         loaded = self.get(card, device)
-        if self._ahead is not None:
+        if self._ahead is not None and not self._ahead.chosen(card):
+            _LOG.info("'%s' is not compiled ahead of time: torch runs it", card.title)
+        elif self._ahead is not None:
             from restoration.inference.backends.exported_backend import exported
 
             loaded.adopt(partial(exported, card, loaded.network, device=device, ahead=self._ahead))

@@ -46,15 +46,25 @@ def face_square(face: Face) -> Square:
 
 
 def cut(document: ImageDocument, square: Square) -> NDArray[np.float32]:
-    """The square as the network takes it: (256, 256, 3), 0..1. Beyond its border the picture is mirrored.
+    """The square as the network takes it: (256, 256, 3), 0..1. Beyond its border the picture is mirrored."""
+    return network_input(taken(document, square), document.peak)
+
+
+def taken(document: ImageDocument, square: Square) -> Samples:
+    """A copy of the square: (side, side, channels). Beyond its border the picture is mirrored."""
+    rows = _mirrored(square.top, square.side, document.height)
+    columns = _mirrored(square.left, square.side, document.width)
+    return document.color[rows[:, None], columns]
+
+
+def network_input(samples: Samples, peak: float) -> NDArray[np.float32]:
+    """(side, side, channels) in 0..peak -> (256, 256, 3) in 0..1.
 
     Bicubic; antialiased when the square is larger than 256. Gray is repeated three times.
     """
-    rows = _mirrored(square.top, square.side, document.height)
-    columns = _mirrored(square.left, square.side, document.width)
     channels = [
-        _resized(_unit(document.color[rows[:, None], columns, channel], document.peak), (NETWORK_SIDE, NETWORK_SIDE))
-        for channel in range(document.color.shape[2])
+        _resized(_unit(samples[..., channel], peak), (NETWORK_SIDE, NETWORK_SIDE))
+        for channel in range(samples.shape[2])
     ]
     return np.clip(np.stack(channels * (3 // len(channels)), axis=-1), 0, 1)
 

@@ -21,7 +21,7 @@ from restoration.inference.report import Progress, Report, Restoration, Size
 from restoration.inference.run import TOGETHER
 from restoration.inference.sizing import Place
 from restoration.pipelines.detection import Detector, Face, choose_detector
-from restoration.pipelines.face_squares import NETWORK_SIDE, Square, blend, cut, face_square
+from restoration.pipelines.face_squares import NETWORK_SIDE, Square, blend, cut, face_square, network_input, taken
 from restoration.pipelines.request import Request
 
 NO_FACE = "No face was found, so the photo was left untouched."
@@ -129,22 +129,24 @@ class _Piece:
 
 def _begun(document: ImageDocument, squares: Sequence[Square], reuse: bool) -> tuple[Samples, Iterator[_Piece]]:
     """The pixels to blend into, and the pieces: of the photo itself, or copied from it where it is blended into."""
-    areas = [_area(document, square) for square in squares]
-    samples = sum(document.color[area].size for area in areas)
+    samples = sum(square.side**2 for square in squares) * document.color.shape[2]
     if not (reuse and document.color.flags.writeable and samples < document.color.size):
-        return document.color.copy(), (_piece(document, *both) for both in zip(squares, areas, strict=True))
-    kept = [_piece(document, *both) for both in zip(squares, areas, strict=True)]
-    return document.color, iter([replace(each, own=replace(each.own, color=each.own.color.copy())) for each in kept])
+        return document.color.copy(), (_piece(document, square) for square in squares)
+    kept = [taken(document, square) for square in squares]
+    return document.color, (_piece(document, *both) for both in zip(squares, kept, strict=True))
 
 
-def _piece(document: ImageDocument, square: Square, area: tuple[slice, slice]) -> _Piece:
-    rows, columns = area
-    return _Piece(
-        pixels=cut(document, square),
-        area=area,
-        own=replace(document, color=document.color[area], alpha=None),
-        square=Square(square.left - columns.start, square.top - rows.start, square.side),
-    )
+def _piece(document: ImageDocument, square: Square, kept: Samples | None = None) -> _Piece:
+    """A face's piece; `kept` is its square as it came, where the photo may have changed since."""
+    rows, columns = area = _area(document, square)
+    inside = Square(square.left - columns.start, square.top - rows.start, square.side)
+    if kept is None:
+        pixels, own = cut(document, square), document.color[area]
+    else:
+        pixels = network_input(kept, document.peak)
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        own = kept[-inside.top : height - inside.top, -inside.left : width - inside.left]
+    return _Piece(pixels=pixels, area=area, own=replace(document, color=own, alpha=None), square=inside)
 
 
 def _area(document: ImageDocument, square: Square) -> tuple[slice, slice]:

@@ -30,6 +30,7 @@ class _Job:
     identity: str
     began: float
     facts: dict[str, Any] = field(default_factory=dict)
+    computing: bool = False
 
 
 class Desk:
@@ -50,8 +51,13 @@ class Desk:
 
     @property
     def running(self) -> int:
-        """How many jobs have begun and not ended."""
-        return len(self._jobs)
+        """How many jobs compute, or are the next to.
+
+        A job that was cancelled ends at its next step only. The one that the queue sends meanwhile waits for its turn
+        at the engine, and is not counted until it has it.
+        """
+        jobs = list(self._jobs.values())
+        return max(sum(job.computing for job in jobs), min(1, len(jobs)))
 
     @property
     def done(self) -> int:
@@ -108,6 +114,7 @@ class Desk:
                         outcome = "done"
                         return
                     self._check_prediction(step)
+                    job.computing |= isinstance(step, Progress) and step.stage != "queue"
                     yield step
         except RestorationError as error:
             outcome = type(error).__name__

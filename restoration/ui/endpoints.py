@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -66,11 +67,16 @@ def add_endpoints(engine: Engine, desk: Desk) -> dict[str, Check]:
 
 def _check(engine: Engine, task: Task, inputs: list[Any]) -> None:
     """Raises a RestorationError when arguments of a task's endpoint cannot be good."""
-    names = [each.label for each in parameters(task, engine)]
-    given = dict(zip(names, inputs, strict=False))
-    asked = {name: given[name] for name in ("model", "strength", "scale") if name in given}
-    written = {name: given[name] for name in ("output_format", "quality")}
-    check_early(engine, Order(request=Request(task=task.id, **asked), **written), given["image"])
+    names = [str(each.label) for each in parameters(task, engine)]
+    image, *options = inputs
+    check_early(engine, _order(task, dict(zip(names[1:], options, strict=False))), image)
+
+
+def _order(task: Task, options: dict[str, Any]) -> Order:
+    """What the named arguments of a task's endpoint, all but the image, ask for; OptionError where one is wrong."""
+    written = {each.name: options[each.name] for each in fields(Order) if each.name in options}
+    asked = {name: value for name, value in options.items() if name not in written}
+    return Order(request=Request(task=task.id, **asked), **written)
 
 
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": {}}
@@ -108,15 +114,9 @@ def parameters(task: Task, engine: Engine) -> list[Api]:
 def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Generator[Reply]]:
     """The generator behind a task's endpoint, with the arguments it documents."""
 
-    def start(
-        payload: object,
-        asked: dict[str, Any],
-        written: dict[str, Any],
-        progress: gr.Progress,
-        sender: gr.Request,
-    ) -> Generator[Reply]:
+    def start(payload: object, progress: gr.Progress, sender: gr.Request, **options: object) -> Generator[Reply]:
         with spoken_errors(request_id(sender)):
-            order = Order(request=Request(task=task.id, **asked), **written)
+            order = _order(task, options)
             job = stream_job(engine, photo_from(payload), order, desk, identity=request_id(sender))
             yield from replies(job, progress)
 
@@ -130,8 +130,8 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         precision: object = "auto",
         progress: gr.Progress = gr.Progress(),  # noqa: B008 - Gradio finds it by its default
     ) -> Generator[Reply]:
-        asked = {"model": model, "strength": strength, "precision": precision}
-        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
+        written = {"output_format": output_format, "quality": quality}
+        yield from start(image, progress, sender, model=model, strength=strength, precision=precision, **written)
 
     def enlarge(  # noqa: PLR0917 - Gradio hands the values over by position
         sender: gr.Request,
@@ -145,7 +145,7 @@ def restore_endpoint(task: Task, engine: Engine, desk: Desk) -> Callable[..., Ge
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Generator[Reply]:
         asked = {"model": model, "strength": strength, "scale": scale, "precision": precision}
-        yield from start(image, asked, {"output_format": output_format, "quality": quality}, progress, sender)
+        yield from start(image, progress, sender, **asked, output_format=output_format, quality=quality)
 
     return enlarge if task.id == "enlarge" else restore
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Collection, Generator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from restoration.images.reading import read_header, read_image
 from restoration.inference.engine import Engine
 from restoration.inference.report import Progress
 from restoration.pipelines.request import Request
+from restoration.tasks import TASKS
 from restoration.ui import wording
 from restoration.ui.desk import Desk
 from restoration.ui.jobs import Done, Order, Stage, Steps, stream_job
 from restoration.ui.panel import Panel, TaskTab, families, fast_choice, measured_gain
+from restoration.ui.reception import Check, check_early
 from restoration.ui.speaking import request_id, spoken_errors
 from restoration.ui.uploads import Photo, photo_from, upload_folder
 
@@ -38,6 +41,8 @@ SHOW_RESULT = """() => {
     if (result && window.innerWidth < 700) result.scrollIntoView({behavior: "smooth", block: "nearest"});
 }"""
 SKIP = gr.skip()
+_JOB_NAME = "page_"
+"""Begins the name of a job's endpoint; Gradio numbers those of other pages."""
 
 
 def connect(panel: Panel, engine: Engine, desk: Desk) -> None:
@@ -75,7 +80,7 @@ def _connect_run(panel: Panel, tab: TaskTab, engine: Engine, desk: Desk) -> list
         "show_progress": "hidden",
         "api_visibility": "private",
     }
-    jobs = [tab.run.click(**waiting).then(**options, api_name=f"page_{tab.task.id}")]
+    jobs = [tab.run.click(**waiting).then(**options, api_name=_JOB_NAME + tab.task.id)]
     if tab.examples is not None:
         chosen = tab.examples.click(
             example_handler(tab.example_files),
@@ -85,7 +90,7 @@ def _connect_run(panel: Panel, tab: TaskTab, engine: Engine, desk: Desk) -> list
             queue=False,
             api_visibility="private",
         )
-        jobs.append(chosen.success(**waiting).then(**options, api_name=f"page_{tab.task.id}_example"))
+        jobs.append(chosen.success(**waiting).then(**options, api_name=f"{_JOB_NAME}{tab.task.id}_example"))
     for job in jobs:
         job.success(None, js=SHOW_RESULT, show_progress="hidden", api_visibility="private")
         job.failure(
@@ -168,13 +173,36 @@ def job_handler(task: str, engine: Engine, desk: Desk) -> Callable[..., Generato
     ) -> Generator[tuple[Any, ...]]:
         with spoken_errors(request_id(sender)):
             photo = photo_from(payload, originals)
-            precision = "fast" if fast is True else "auto"
-            request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)  # pyright: ignore[reportArgumentType]
-            wanted = None if quality == 0 else quality  # the slider's "automatic"
-            order = Order(request=request, output_format=output_format, quality=wanted)  # pyright: ignore[reportArgumentType]
+            order = _order(task, model, strength, output_format, quality, fast, scale)
             yield from page_updates(stream_job(engine, photo, order, desk, identity=request_id(sender)))
 
     return run
+
+
+def _order(task: str, *options: Any) -> Order:
+    """What the values of a page's widgets ask for, in the order of the inputs in `_connect_run`."""
+    model, strength, output_format, quality, fast, *scales = options
+    scale, precision = next(iter(scales), None), "fast" if fast is True else "auto"
+    request = Request(task=task, model=model, scale=scale, strength=strength, precision=precision)
+    wanted = None if quality == 0 else quality  # the slider's "automatic"
+    return Order(request=request, output_format=output_format, quality=wanted)
+
+
+def job_checks(page: gr.Blocks, engine: Engine) -> dict[str, Check]:
+    """What the reception checks for each job of the pages, before the queue.
+
+    Of a photo the browser cannot show, the preview is looked at: its own head was read when it was uploaded.
+    """
+    names = [str(function.api_name) for function in page.fns.values()]
+    return {
+        name: partial(_check, engine, task) for task in TASKS for name in names if name.startswith(_JOB_NAME + task)
+    }
+
+
+def _check(engine: Engine, task: str, inputs: list[Any]) -> None:
+    """Raises a RestorationError when a page's values cannot be good."""
+    payload, _, *options = inputs
+    check_early(engine, _order(task, *options), payload)
 
 
 def page_updates(job: Steps) -> Generator[tuple[Any, ...]]:

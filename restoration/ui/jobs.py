@@ -73,7 +73,7 @@ class Done:
 
     path: the full-quality file, in a folder of its own inside the upload cache.
     report: the JSON report of the API.
-    before, after: the documents, for previews; large ones are `reduced` before.
+    before, after: the documents, `reduced` for previews; neither shares memory with the other.
     """
 
     path: Path
@@ -123,7 +123,7 @@ def _steps(engine: Engine, photo: Photo, order: Order, facts: dict[str, Any]) ->
     began = time.perf_counter()
     after = reduced(restoration.image, preview_size(restoration.image))
     report = as_written(restoration.report, restoration.image, order.output_format)
-    path = _write(restoration.image, order, card.scale, reuse=after is not restoration.image)
+    path = _write(restoration.image, order, card.scale)
     seconds = {"decode": decode_seconds, **report.seconds, "encode": time.perf_counter() - began}
     yield Done(path=path, report=replace(report, seconds=seconds).as_json(), before=before, after=after)
 
@@ -147,16 +147,16 @@ def _as_large_as_result(document: ImageDocument, scale: int) -> ImageDocument:
     )
 
 
-def _write(image: ImageDocument, order: Order, scale: int, *, reuse: bool) -> Path:
-    """Writes the result into a new folder of the upload cache, which nobody can guess; nothing stays on an error.
+def _write(image: ImageDocument, order: Order, scale: int) -> Path:
+    """Writes the result, which is not needed afterwards, into a new folder of the upload cache, which nobody can guess.
 
-    reuse: the image is not needed afterwards.
+    Nothing stays on an error.
     """
     folder = upload_folder() / secrets.token_hex(16)
     folder.mkdir(parents=True)
     name = result_name(image.origin.name, TASKS[order.request.task].suffix, scale).translate(_IN_ADDRESSES)
     try:
-        return write_image(image, folder / name, format=order.output_format, quality=order.quality, reuse=reuse)
+        return write_image(image, folder / name, format=order.output_format, quality=order.quality, reuse=True)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -17,7 +17,7 @@ from restoration.ui import wording
 from restoration.ui.desk import Desk
 from restoration.ui.endpoints import add_endpoints
 from restoration.ui.gate import WRONG_REQUEST, disk_is_full
-from restoration.ui.handlers import connect
+from restoration.ui.handlers import connect, job_checks
 from restoration.ui.logs import in_request
 from restoration.ui.panel import EXAMPLES_FOLDER, build_panel
 from restoration.ui.reception import Reception
@@ -108,7 +108,7 @@ def build_page(engine: Engine, desk: Desk | None = None, *, examples: Path = EXA
         connect(panel, engine, desk)
         page.load(chosen_tab, outputs=panel.tabs, queue=False, show_progress="hidden", api_visibility="private")
     page.queue(max_size=QUEUE_PLACES, default_concurrency_limit=1, api_open=False)
-    Reception(page, checks).open()
+    Reception(page, checks | job_checks(page, engine)).open()
     return page
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from typing import Any, Literal
 
 import anyio
@@ -29,6 +31,8 @@ from restoration.ui.uploads import photo_from, stored
 
 LOG = logging.getLogger(__name__)
 LOOKS_AT_ONCE, DOWNLOADS_AT_ONCE = 2, 4
+LOOK_SECONDS = 2.0
+"""For one look and the wait for it; most take some thousandths."""
 
 Pushed = tuple[bool, str | list[dict[str, Any]], Literal["success", "error", "queue_full", "validator_error"]]
 Check = Callable[[list[Any]], object]
@@ -57,7 +61,8 @@ class Reception:
         self._page, self._checks = page, dict(checks)
         self._queue: Queue = page._queue  # pyright: ignore[reportPrivateUsage]
         self._push = self._queue.push
-        self._looks = anyio.CapacityLimiter(LOOKS_AT_ONCE)
+        self._looks = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look")
+        self._late: set[Future[list[Any]]] = set()
         self._downloads = anyio.CapacityLimiter(DOWNLOADS_AT_ONCE)
 
     def open(self) -> None:
@@ -84,7 +89,7 @@ class Reception:
     async def _look(self, function: Any, body: PredictBodyInternal, check: Check) -> None:
         """Fetches a photo given by its address, checks, and stores one given in the JSON.
 
-        When too many are fetched already, its turn will tell.
+        When too many are fetched already, or the look takes long, its turn will tell.
         """
         inputs = list(body.data)
         self._page.validate_inputs(function, inputs)
@@ -96,9 +101,22 @@ class Reception:
 
         def look() -> list[Any]:
             check(inputs)
-            return [stored(inputs[0]), *inputs[1:]]
+            return [_without_data_url(inputs[0]), *inputs[1:]]
 
-        body.data = await anyio.to_thread.run_sync(look, limiter=self._looks)
+        body.data = await self._in_time(look) or body.data
+
+    async def _in_time(self, look: Callable[[], list[Any]]) -> list[Any] | None:
+        """What a look gives; None when there is no time for it. One that has begun keeps its thread to its end."""
+        if len(self._late) >= LOOKS_AT_ONCE:
+            return None
+        future = self._looks.submit(copy_context().run, look)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), LOOK_SECONDS)
+        except TimeoutError:
+            LOG.warning("a look before the queue took too long")
+            self._late.add(future)
+            future.add_done_callback(self._late.discard)
+            return None
 
     async def _refuse(self, error: gr.Error, event: Event, body: PredictBodyInternal) -> Pushed:
         """What happens to an event in the queue and at its end, in one."""
@@ -112,6 +130,14 @@ class Reception:
         queue.send_message(event, ProcessCompletedMessage(output=error_payload(error, False), success=False))
         LOG.info("refused before the queue")
         return True, event._id, "success"  # pyright: ignore[reportPrivateUsage]
+
+
+def _without_data_url(payload: object) -> object:
+    """As `stored`; what else the page says of the file stays, since Gradio asks for it."""
+    kept = stored(payload)
+    if kept is payload or not isinstance(payload, Mapping) or not isinstance(kept, dict) or "meta" not in payload:
+        return kept
+    return {**kept, "meta": payload["meta"]}
 
 
 def is_address(payload: object) -> bool:

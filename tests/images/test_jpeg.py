@@ -97,3 +97,21 @@ def test_reading_needs_no_memory_but_the_pixels():
     if added is None:
         pytest.skip("this system tells no memory")
     assert 30 < added < 34.3 * 1.4  # Pillow's own way takes 80
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_failing_encoder_leaves_the_right_colours_to_pillow(tmp_path, monkeypatch, raises, reuse):
+    cv2 = pytest.importorskip("cv2")
+
+    def fail(*_):
+        if raises:
+            raise cv2.error("Insufficient memory")
+        return False, None
+
+    monkeypatch.setattr(cv2, "imencode", fail)
+    color = pixels(height=300)  # of two bands
+    path = write_image(ImageDocument(color=color.copy(), origin=Origin(format="JPEG")), tmp_path / "a", reuse=reuse)
+    expected = BytesIO()
+    Image.fromarray(color).save(expected, "JPEG", quality=92, subsampling=0)
+    assert (read_image(path).color == read_image(expected.getvalue()).color).all()

@@ -124,9 +124,20 @@ def test_a_preview_of_the_reduced_document_is_that_of_the_document(tmp_path, alp
     assert difference.max() <= (6 if alpha else 2)  # colours of thin alpha are rounded once more
 
 
-def test_a_document_that_is_not_shrunk_by_whole_factors_is_itself():
-    document = large(alpha=False)
-    assert reduced(document, preview_size(document, 400)) is document
-    deep = replace(document, color=document.color.astype(np.uint16) * 257)
-    assert reduced(deep, preview_size(deep, 100)).color.dtype == np.uint8
-    assert preview._factors(deep, (43, 100)) == (2, 2)
+@pytest.mark.parametrize("longest", [100, 400, 700, 900])
+@pytest.mark.parametrize("alpha", [False, True])
+@pytest.mark.parametrize("factor", [1, 257])
+def test_a_reduced_document_has_memory_of_its_own_and_is_never_enlarged(longest, alpha, factor):
+    document = large(alpha)
+    document = replace(document, color=document.color.astype(np.uint8 if factor == 1 else np.uint16) * factor)
+    small = reduced(document, (round(300 * longest / 700), longest))
+    assert max(small.color.shape) == min(longest, 700)
+    assert small.color.dtype == np.uint8
+    assert not np.shares_memory(small.color, document.color)
+    assert small.alpha is None or not np.shares_memory(small.alpha, document.alpha)
+    if longest >= 700:
+        assert (small.color == document.color // factor).all()
+
+
+def test_much_larger_pictures_are_shrunk_by_whole_factors_first():
+    assert preview._factors(large(alpha=False), (43, 100)) == (2, 2)

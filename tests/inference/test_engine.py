@@ -129,6 +129,15 @@ def test_strength_zero_gives_the_input_without_running_the_network():
     assert result.report.tiles == 0
 
 
+@pytest.mark.parametrize("strength", [0.0, 1.0])
+def test_the_report_names_the_precision_that_was_asked_for_at_any_strength(monkeypatch, strength):
+    monkeypatch.setattr("restoration.inference.engine.choose_precision", lambda card, device: "bf16")
+    document = picture(20, 30)
+    for wish, used in (("auto", "bf16"), ("fp32", "fp32")):
+        result = finish(ENGINE.stream(document, INVERTING, strength=strength, precision=wish))
+        assert result.report.precision == used
+
+
 def test_strength_zero_of_an_enlargement_is_pillows_bicubic():
     card = watched_card(never_called, scale=2)
     document = picture(20, 30)

@@ -11,6 +11,9 @@ from restoration.inference.backends.backend import BackendFailed
 from restoration.inference.backends.exported_backend import AheadOfTime, ExportedBackend, exported
 from restoration.inference.device import call_network, place_network
 from restoration.inference.engine import finish
+from restoration.inference.networks import Networks
+from restoration.registry import MODELS
+from restoration.weights import WeightStore
 from tests.inference.fakes import Doubling, ThreeConvolutions, make_card, make_engine, picture, scheduled_engine, seeded
 
 CARD = make_card(seeded(ThreeConvolutions), name="three", margin=3)
@@ -150,3 +153,23 @@ def test_a_network_that_observes_is_not_exported():
     card = make_card(seeded(ThreeConvolutions), name="looking", observes=64)
     with pytest.raises(BackendFailed, match="looks at a picture first"):
         exported(card, network(card), "fp32", "cpu", AHEAD)
+
+
+BUNDLED = [card for card in MODELS.values() if WeightStore().availability(card).available and not card.observes]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("card", BUNDLED, ids=lambda card: card.name)
+def test_every_bundled_network_can_be_exported_and_gives_its_own_picture_on_its_grid_and_off_it(card):
+    own = Networks(WeightStore()).get(card, "cpu").network
+    backend = exported(card, own, "fp32", "cpu", AHEAD)
+    side = card.size.fixed
+    for height, width in ((side, side),) if side else ((64, 96), (83, 70), (130, 61)):
+        pixels = np.random.default_rng(0).random((height, width, 3), dtype=np.float32)
+        assert np.abs(backend(pixels) - call_network(own, pixels, "cpu", "fp32")).max() <= 1e-4
+
+
+def test_a_network_that_is_not_chosen_is_left_to_torch_without_a_word_in_the_report(gpu):
+    ahead = AheadOfTime(lend=here, compile=broken, chosen=lambda card: card.name != CARD.name)
+    report = reported(ahead).report
+    assert (report.backend, report.warnings) == ("torch", ())

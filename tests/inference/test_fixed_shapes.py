@@ -2,13 +2,15 @@
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from torch import nn
 
 from restoration.card import Tiling
-from restoration.inference.backends import fixed_shapes
+from restoration.inference.backends import compiled_graph, fixed_shapes
+from restoration.inference.backends.backend import BackendFailed
 from restoration.inference.backends.conversion import convert
 from restoration.inference.backends.fixed_shapes import FixedShapes
 from restoration.inference.backends.openvino_backend import check_picture, compiler
@@ -113,3 +115,47 @@ def test_their_memory_is_given_back_and_taken_again():
     loaded.release()
     assert fixed(loaded)._graphs[1000, 1500]._request is None
     assert (loaded(pixels, "fp32") == before).all()
+
+
+def test_one_that_fails_on_a_picture_costs_its_own_size_only(monkeypatch):
+    loaded = load(THREE)
+    expected = loaded(check_picture(64, 96), "fp32")
+    for size in ((64, 96), (64, 100)):
+        loaded.prepare("fp32", size, 10)
+
+    def fail(*_):
+        raise BackendFailed("OpenVINO failed on this picture")
+
+    monkeypatch.setattr(fixed(loaded)._graphs[64, 96], "infer", fail)
+    assert np.abs(loaded(check_picture(64, 96), "fp32") - expected).max() <= 1e-4
+    assert (loaded.backend("fp32", 64), loaded.notes) == ("openvino", ())
+    loaded.prepare("fp32", (64, 96), 10)
+    assert list(fixed(loaded)._graphs) == [(64, 100)]
+
+
+@pytest.mark.parametrize("error", [BackendFailed("no kernel"), MemoryError("full"), RuntimeError("reshape")], ids=repr)
+def test_one_that_cannot_be_compiled_costs_its_own_size_only(monkeypatch, error):
+    loaded = load(THREE)
+    free = fixed(loaded)
+
+    def fail(*_):
+        raise error
+
+    with monkeypatch.context() as broken:
+        broken.setattr(fixed_shapes, "CompiledGraph", fail)
+        loaded.prepare("fp32", (64, 96), 10)
+    loaded.prepare("fp32", (64, 100), 10)
+    loaded.prepare("fp32", (64, 96), 10)
+    assert list(free._graphs) == [(64, 100)] + [(64, 96)] * isinstance(error, MemoryError)  # memory may come back
+    assert loaded(check_picture(64, 96), "fp32").shape == (64, 96, 3)
+    assert (loaded.backend("fp32", 64), loaded.notes) == ("openvino", ())
+
+
+@pytest.mark.parametrize(("words", "kind"), [("could not Allocate 5 bytes", MemoryError), ("no kernel", BackendFailed)])
+def test_too_little_memory_to_compile_is_told_apart(monkeypatch, words, kind):
+    def compile_model(*_):
+        raise RuntimeError(words)
+
+    monkeypatch.setattr(compiled_graph, "_core", lambda: SimpleNamespace(compile_model=compile_model))
+    with pytest.raises(kind):
+        compiled_graph.CompiledGraph(None, "fp32")

@@ -15,8 +15,9 @@ from restoration.inference import device, sizing
 from restoration.inference.backends import cuda_backend
 from restoration.inference.backends.backend import BackendFailed
 from restoration.inference.backends.cuda_backend import CudaBackend, compiler
-from restoration.inference.device import call_network, choose_precision, place_network
+from restoration.inference.device import call_network, choose_precision, computing, place_network
 from restoration.inference.engine import finish
+from restoration.inference.run import TOGETHER
 from restoration.inference.sizing import Place, most_pixels
 from restoration.registry import MODELS
 from restoration.weights import WeightStore
@@ -98,6 +99,21 @@ def test_only_small_shapes_that_come_again_are_captured():
     assert len(backend._graphs) == 4
     backend(small)
     assert captures.shapes.count((1, 3, 8, 8)) == 1, "forgotten, and seen once again"
+
+
+def test_a_full_batch_of_faces_is_captured():
+    captures = Captures()
+    backend = CudaBackend(Inverting(), "fp32", captures)
+    for _ in range(2):
+        backend(np.zeros((TOGETHER, 256, 256, 3), np.float32))
+    assert captures.shapes == [(TOGETHER, 3, 256, 256)]
+
+
+def test_a_graph_never_holds_cached_weights():
+    for precision in ("bf16", "fp16"):
+        with computing("cpu", precision):
+            assert torch.is_autocast_enabled("cpu")
+            assert not torch.is_autocast_cache_enabled()
 
 
 def test_a_graph_that_differs_is_left_out_and_the_rest_is_used():

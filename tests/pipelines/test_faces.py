@@ -2,6 +2,7 @@
 
 import json
 import os
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -488,3 +489,27 @@ def test_a_photo_that_is_all_faces_is_copied_at_once(make):
     document = ImageDocument(color=ASTRONAUT.copy())
     steps = faces.stream(make(negative)[0], document, REQUEST, detector=At(*[ASTRONAUT_FACE] * 20), reuse=True)
     assert not np.shares_memory(finish(steps).image.color, document.color)
+
+
+def test_many_faces_are_kept_as_small_as_they_are_until_their_turn():
+    """As the network takes them, each has 786 kB."""
+    document = ImageDocument(color=np.zeros((1500, 2000, 3), np.uint8))
+    squares = [face_square(Face(left=10 + i % 40 * 48, top=10 + i // 40 * 48, width=16, height=20)) for i in range(200)]
+    tracemalloc.start()
+    try:
+        color, pieces = faces._begun(document, squares, True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert color is document.color
+    assert peak < 2_000_000
+    assert len(list(pieces)) == 200
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_row_of_faces_is_no_picture_that_a_limit_could_be_for(make, count):
+    engine = make(negative)[0]
+    engine.limits = Limits(output_megapixels=0.3)
+    found = [Face(left=20 + 50 * i, top=100, width=40, height=48) for i in range(count)]
+    steps = faces.stream(engine, ImageDocument(color=ASTRONAUT.copy()), REQUEST, detector=At(*found))
+    assert finish(steps).report.tiles == count

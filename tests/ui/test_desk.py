@@ -77,6 +77,29 @@ def test_a_job_that_cannot_end_in_time_need_not_begin() -> None:
     assert closed == ["closed"]
 
 
+def test_one_that_waits_for_a_cancelled_ones_last_step_is_not_counted_as_running() -> None:
+    desk = Desk()
+
+    def job(*steps: object) -> Iterator[object]:
+        yield from steps
+
+    first = desk.watch(job(Progress(done=0, total=2), Progress(done=1, total=2)))
+    second = desk.watch(job("decode", Progress(done=0, total=1, stage="queue"), Progress(done=0, total=1)))
+    next(first)
+    for _ in range(2):
+        next(second)
+        assert desk.running == 1
+    first.close()
+    next(second)
+    assert desk.running == 1
+    third = desk.watch(job(Progress(done=0, total=1)))
+    next(third)
+    assert desk.running == 2  # two that compute at once would be told
+    second.close()
+    third.close()
+    assert (desk.running, desk.done) == (0, 3)
+
+
 def test_a_closed_desk_takes_no_job_and_lets_the_running_one_finish() -> None:
     desk, waited = Desk(), []
     steps = desk.watch(numbers([]))

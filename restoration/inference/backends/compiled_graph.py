@@ -25,6 +25,7 @@ class CompiledGraph:
 
     Raises:
         BackendFailed: it cannot be compiled here.
+        MemoryError: there is too little memory to compile it.
     """
 
     def __init__(self, graph: Any, precision: str) -> None:
@@ -32,7 +33,7 @@ class CompiledGraph:
         try:
             self._compiled = _core().compile_model(graph, "CPU", _properties(precision))
         except Exception as error:
-            raise BackendFailed("OpenVINO cannot compile this network here") from error
+            raise _failure(error, "OpenVINO cannot compile this network here") from error
 
     def infer(self, given: NDArray[np.float32], answer: NDArray[np.float32]) -> tuple[int, ...]:
         """Writes the graph's answer; returns the shape it really has.
@@ -51,15 +52,20 @@ class CompiledGraph:
             return tuple(request.get_output_tensor().shape)
         except Exception as error:
             self._request = None
-            if "alloc" in str(error).lower():
-                raise MemoryError("OpenVINO could not allocate memory") from error
-            raise BackendFailed("OpenVINO failed on this picture") from error
+            raise _failure(error, "OpenVINO failed on this picture") from error
 
     def release(self) -> None:
         """Frees the request and the memory of its maps; the next call takes them again."""
         if self._request is not None:
             self._request = None
             self._compiled.release_memory()
+
+
+def _failure(error: Exception, sentence: str) -> Exception:
+    """What to raise for an error of OpenVINO's, which has no kind of its own for memory."""
+    if "alloc" in str(error).lower():
+        return MemoryError("OpenVINO could not allocate memory")
+    return BackendFailed(sentence)
 
 
 @cache

@@ -26,7 +26,7 @@ from restoration.inference.backends.parts import Context, shaken_context
 from restoration.inference.device import call_network, computing, neutral_context, torch_device
 
 LARGEST_GRAPH = 512 * 512
-"""Pixels: beyond, launching takes no time that counts."""
+"""Pixels of one picture: beyond, launching takes no time that counts. A batch of faces always has its graph."""
 _MOST_GRAPHS = 4
 _REPEATS = 3  # of each picture in the comparison: as it is, captured, replayed
 
@@ -68,7 +68,7 @@ class CudaBackend:
 
     def _forward(self, shape: tuple[int, ...]) -> Forward:
         """What runs pictures of a shape: the network, or from the second one on its graph."""
-        if self._capture is None or shape[0] * shape[1] * shape[2] > LARGEST_GRAPH:
+        if self._capture is None or shape[1] * shape[2] > LARGEST_GRAPH:
             return self._network
         if shape not in self._graphs:
             self._graphs[shape] = None

@@ -3,7 +3,7 @@ and 4 to 22 % sooner, because it plans the maps' memory once and puts more of th
 
 Compiling one takes a tenth of a second: it is done for many tiles, for sizes that come again, and for large pictures,
 of which the free graph would take too much memory. Each is believed after its first answer agreed with the free
-graph's on a corner of the picture.
+graph's on a corner of the picture. One that fails is done without, for its size alone; after a wrong one none is used.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class FixedShapes:
         self._graphs: OrderedDict[Size, CompiledGraph] = OrderedDict()
         self._believed: set[Size] = set()
         self._jobs: Counter[Size] = Counter()
+        self._failed: set[Size] = set()
         self._refused = False
 
     def prepare(self, size: Size, calls: int) -> None:
@@ -59,17 +60,19 @@ class FixedShapes:
             return
         if len(self._jobs) >= _MOST_REMEMBERED:
             self._jobs.clear()
+            self._failed.clear()
         self._jobs[size] += 1
         large = size[0] * size[1] * self._scale**2 >= LARGE_PIXELS
-        if self._refused or not (large or calls >= MANY_CALLS or self._jobs[size] >= MANY_JOBS):
+        if self._refused or size in self._failed or not (large or calls >= MANY_CALLS or self._jobs[size] >= MANY_JOBS):
             return
         while len(self._graphs) >= _MOST_GRAPHS:
-            dropped, _ = self._graphs.popitem(last=False)
-            self._believed.discard(dropped)
+            self._drop(next(iter(self._graphs)))
         try:
             self._graphs[size] = CompiledGraph(self._reshaped(size), self._computed)
+        except MemoryError as error:  # there may be more of it another time
+            _LOG.warning("%s: no graph for %d x %d", error, *size)
         except (BackendFailed, RuntimeError) as error:
-            self._refuse(error)
+            self._fail(size, error)
 
     def infer(self, given: NDArray[np.float32], answer: NDArray[np.float32]) -> tuple[int, ...] | None:
         """As `CompiledGraph.infer`; None where there is no graph for that size, or it is not believed."""
@@ -77,7 +80,11 @@ class FixedShapes:
         graph = self._graphs.get(size)
         if graph is None:
             return None
-        written = graph.infer(given, answer)
+        try:
+            written = graph.infer(given, answer)
+        except BackendFailed as error:
+            self._fail(size, error)
+            return None
         if size not in self._believed:
             difference = self._difference(given, answer) if written == answer.shape else np.inf
             if not difference <= self._tolerance:  # NaN too
@@ -110,6 +117,16 @@ class FixedShapes:
             return np.inf
         rows, columns = (slice(0, side * self._scale) for side in known)
         return float(np.abs(answer[:, rows, columns] - expected[:, rows, columns]).max())
+
+    def _fail(self, size: Size, error: Exception) -> None:
+        """The free graph for that size from now on; that is no news for the visitor."""
+        _LOG.warning("%s: no graph for %d x %d", error, *size, exc_info=error.__cause__)
+        self._failed.add(size)
+        self._drop(size)
+
+    def _drop(self, size: Size) -> None:
+        self._graphs.pop(size, None)
+        self._believed.discard(size)
 
     def _refuse(self, error: Exception) -> None:
         """The free graph from now on; that is no news for the visitor."""

@@ -48,6 +48,7 @@ _LONGEST_SIDE = {
     "webp": 16_383,
     "avif": 32_768,
 }  # of AVIF: what decoders open; the format itself would hold 65,536
+_LARGEST_DEEP_AVIF = 24e6  # pixels; writing one without loss takes some 56 bytes of memory each
 _EIGHT_BITS = ("jpeg", "webp", "avif")
 _PNG_LEVEL = 3  # of 9: half the time of the default for a few percent more bytes
 _QUALITY = 92  # when none is asked for, and the input was no better
@@ -65,7 +66,10 @@ def output_format(document: ImageDocument, format: str) -> str:
     longest = max(document.height, document.width)
     if format == "same":
         own = _own_format(document)
-        return own if longest <= _LONGEST_SIDE.get(own, longest) else "png"
+        large = longest > _LONGEST_SIDE.get(own, longest)
+        if own == "avif" and written_bits(document, own) > 8:
+            large = large or document.height * document.width > _LARGEST_DEEP_AVIF
+        return "png" if large else own
     if longest > _LONGEST_SIDE.get(format, longest):
         raise OptionError(
             f"{_TITLES[format]} holds at most {_LONGEST_SIDE[format]:,} pixels on a side and this picture has"

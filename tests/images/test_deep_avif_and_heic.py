@@ -14,7 +14,7 @@ from restoration.images.avif_encoder import encode_deep_avif
 from restoration.images.depth import to_uint8
 from restoration.images.document import ImageDocument, Origin
 from restoration.images.reading import read_header, read_image
-from restoration.images.writing import encoding_notes, write_image, written_bits
+from restoration.images.writing import encoding_notes, output_format, write_image, written_bits
 from restoration.pipelines.restore import restore
 from restoration.pipelines.written import as_written
 from tests.images.test_round_trip import ENGINE, upright
@@ -183,3 +183,13 @@ def test_without_opencv_8_bits_are_read_and_said(monkeypatch):
     document = read_image(data)
     assert (document.color.dtype, document.origin.bits) == (np.uint8, 8)
     assert document.origin.notes == ("The picture has more than 8 bits per channel; it was read with 8.",)
+
+
+def test_a_large_one_becomes_a_png_which_takes_less_memory():
+    def document(rows: int, dtype: type) -> ImageDocument:
+        return ImageDocument(color=np.broadcast_to(dtype(7), (rows, 8000, 3)), origin=Origin(format="AVIF", bits=10))
+
+    assert output_format(document(3000, np.uint16), "same") == "avif"
+    assert output_format(document(3001, np.uint16), "same") == "png"
+    assert output_format(document(3001, np.uint8), "same") == "avif"
+    assert "written as PNG because of its size" in encoding_notes(document(3001, np.uint16), "same")[0]

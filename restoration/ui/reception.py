@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, Literal
 
-import anyio
 import gradio as gr
 from fastapi import Request as HttpRequest
 from gradio.data_classes import PredictBodyInternal
@@ -63,7 +62,7 @@ class Reception:
         self._push = self._queue.push
         self._looks = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="look")
         self._late: set[Future[list[Any]]] = set()
-        self._downloads = anyio.CapacityLimiter(DOWNLOADS_AT_ONCE)
+        self._downloads = asyncio.Semaphore(DOWNLOADS_AT_ONCE)
 
     def open(self) -> None:
         """From now on nothing gets into the queue without being looked at."""
@@ -94,7 +93,7 @@ class Reception:
         inputs = list(body.data)
         self._page.validate_inputs(function, inputs)
         if is_address(inputs[0]):
-            if self._downloads.available_tokens < 1:
+            if self._downloads.locked():
                 return
             async with self._downloads:
                 body.data = inputs = await self._page.preprocess_data(function, inputs, None)

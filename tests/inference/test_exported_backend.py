@@ -62,6 +62,7 @@ def test_precision_is_a_part_of_what_is_exported():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of torch, about itself
 def test_a_small_network_survives_aotinductor(tmp_path):
     """The real compiler, for the CPU; it needs one of C++."""
 

@@ -176,6 +176,7 @@ def _program(network: nn.Module, precision: str, device: str, fixed: int | None,
     elif not fixed:
         free = [Dim(axis, min=SMALLEST_SIDE, max=LONGEST_SIDE) for axis in ("height", "width")]
         sides = {"x": {2: free[0], 3: free[1]}}
-    example = torch.rand(1, 3, height, width).to(torch_device(device))
+    # in the memory order of `call_network`: AOTInductor takes the example's strides for those of every picture
+    example = torch.rand(1, height, width, 3).to(torch_device(device)).permute(0, 3, 1, 2)
     with torch.no_grad():
         return torch.export.export(_InPrecision(network, device, dtype).eval(), (example,), dynamic_shapes=sides)

@@ -157,7 +157,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=1, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=128,
+        margin=144,
         gigaflop_per_megapixel=87.8,
         half=True,
     ),

@@ -1,7 +1,7 @@
 """The engine of fastai recipes: a real `Learner` with the one-cycle schedule; what our loop does beside is callbacks.
 
-The one place of the training that imports fastai. The optimiser is torch's Adam behind fastai's wrapper, so that a
-checkpoint is the same file as our loop's. Knows nothing of files.
+The one place of the training that imports fastai. The optimiser is torch's (Adam, or Muon and Adam) behind
+fastai's wrapper, so that a checkpoint is the same file as our loop's. Knows nothing of files.
 Sources: one-cycle (Smith and Topin 2018); fastai (Howard and Gugger 2020), whose defaults for both schedules are kept.
 """
 
@@ -26,7 +26,7 @@ from fastai.optimizer import OptimWrapper
 from torch import Tensor, nn
 
 from restoration.errors import OptionError
-from restoration.training.session import PRETRAINED, Session
+from restoration.training.session import ENCODER, PRETRAINED, Session
 from restoration.training.steps import restoration_loss
 
 _ENDLESS = 1_000_000_000  # batches of an epoch that ends when the session says so
@@ -85,7 +85,8 @@ class Journal(LearnerCallback):
         """Counts the step."""
         groups = self.session.run.optimiser.param_groups
         for group in groups:
-            group["lr"] = float(group["lr"])  # the schedule leaves NumPy's numbers, which no checkpoint may hold
+            for name in {"lr", "momentum"} & group.keys():
+                group[name] = float(group[name])  # the schedule leaves NumPy's numbers, which no checkpoint may hold
         self.session.took({"loss": self.learn.loss.detach()}, groups[-1]["lr"], self.feed.waited)
         self._advance()
 
@@ -112,18 +113,36 @@ class Clip(LearnerCallback):
             raise CancelStepException
 
 
+class OneMomentum(LearnerCallback):
+    """Adam's first beta follows Muon's momentum, which alone fastai's schedule finds where there are both."""
+
+    order = 70  # after the schedule
+
+    def before_batch(self) -> None:
+        """A group of Adam's in which the schedule left the other's name."""
+        for group in self.learn.opt.opt.param_groups:
+            if "betas" in group and "momentum" in group:
+                group["betas"] = (float(group["momentum"]), group["betas"][1])
+
+
 class FreezeFirst(LearnerCallback):
-    """Holds a pretrained encoder (the first parameter group) for a part of the training, then lets it follow."""
+    """Holds a pretrained encoder, but for its norms, for a part of the training, then lets it follow.
+
+    Not by the optimiser's groups, as fastai does: Muon's are other ones.
+    """
 
     order = 55
 
-    def __init__(self, part: float) -> None:
+    def __init__(self, encoder: nn.Module, part: float) -> None:
         super().__init__()
+        modules = (each for each in encoder.modules() if not isinstance(each, nn.BatchNorm2d))
+        self.parameters = [parameter for each in modules for parameter in each.parameters(recurse=False)]
         self.part = part
 
     def before_batch(self) -> None:
         """By progress alone, so that a resumed training is in the phase it left."""
-        self.learn.opt.freeze_to(-1 if self.learn.pct_train < self.part else 0)
+        for parameter in self.parameters:
+            parameter.requires_grad_(self.learn.pct_train >= self.part)
 
 
 class Autocast(nn.Module):
@@ -156,9 +175,9 @@ def learn(session: Session) -> None:
     def wrapped(_params: Any, **_defaults: Any) -> OptimWrapper:
         return OptimWrapper(opt=run.optimiser)  # the run's own, whose state a checkpoint may have filled
 
-    callbacks: list[Callback] = [TrainEvalCallback(), Journal(session, feed), Clip(recipe.clip)]
+    callbacks: list[Callback] = [TrainEvalCallback(), Journal(session, feed), Clip(recipe.clip), OneMomentum()]
     if PRETRAINED in run.notes:
-        callbacks.append(FreezeFirst(recipe.frozen))
+        callbacks.append(FreezeFirst(run.network.get_submodule(ENCODER), recipe.frozen))
     learner: Any = Learner(
         DataLoaders(feed, feed, device=session.processes.device),
         Autocast(run.network, session.bf16),

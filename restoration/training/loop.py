@@ -162,18 +162,8 @@ def _minutes_before(store: WeightStore, model: str) -> str:
 
 
 def _optimiser(recipe: Recipe, network: nn.Module) -> Any:
-    if recipe.optimiser == "muon":
-        return MuonAndAdam(network.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
-    return torch.optim.Adam(_groups(recipe, network), lr=recipe.learning_rate, betas=recipe.betas)
-
-
-def _groups(recipe: Recipe, network: nn.Module) -> list[dict[str, Any]]:
-    """The optimiser's parameter groups: one, or encoder and rest where a pretrained encoder may be frozen."""
-    if recipe.pretrained is None:
-        return [{"params": list(network.parameters())}]
-    encoder = list(network.get_submodule("layers.0").parameters())
-    known = {id(parameter) for parameter in encoder}
-    return [{"params": encoder}, {"params": [p for p in network.parameters() if id(p) not in known]}]
+    kind = MuonAndAdam if recipe.optimiser == "muon" else torch.optim.Adam
+    return kind(network.parameters(), lr=recipe.learning_rate, betas=recipe.betas)
 
 
 def _placed(network: nn.Module, device: torch.device) -> nn.Module:

@@ -28,6 +28,7 @@ from restoration.training.recipes import Recipe
 from restoration.training.run_folder import RunFolder
 from restoration.training.validation import Validation
 
+ENCODER = "layers.0"  # where a fastai U-Net has it
 PRETRAINED = "pretrained"  # the note of a run whose encoder came with weights of its own
 _SAVE_SECONDS = 120.0
 

@@ -15,6 +15,7 @@ from restoration.card import ModelCard
 from restoration.errors import OptionError, WeightsError
 from restoration.inference import device
 from restoration.inference.backends.backend import TOLERANCES, BackendFailed
+from restoration.inference.backends.compiled_graph import CompiledGraph
 from restoration.inference.backends.conversion import convert
 from restoration.inference.backends.openvino_backend import OpenVinoBackend, check_picture, compare
 from restoration.inference.backends.packed_graph import pack, unpack
@@ -144,14 +145,14 @@ def test_int8_is_judged_on_the_whole_too():
 
 
 def test_a_graph_that_fails_on_a_picture_is_replaced_within_the_same_call(monkeypatch, store):
-    engine, real = engine_of(store), OpenVinoBackend._infer
+    engine, real = engine_of(store), CompiledGraph.infer
     engine.warm([THREE])
-    fast = engine._networks.get(THREE, "cpu")._backends["int8"]
+    fast = engine._networks.get(THREE, "cpu")._backends["int8"]._graph
 
     def infer(self, given, answer):
         return (1, 0, 0, 3) if self is fast else real(self, given, answer)
 
-    monkeypatch.setattr(OpenVinoBackend, "_infer", infer)
+    monkeypatch.setattr(CompiledGraph, "infer", infer)
     report = report_of(engine)
     assert (report.precision, report.backend, len(report.warnings)) == ("fp32", "openvino", 1)
     assert report.warnings[0].startswith("OpenVINO made (1, 0, 0, 3)")

@@ -58,7 +58,7 @@ def connected(server: Server, folder: Path) -> Client:
 def large(folder: Path) -> Path:
     """A photo that the heavy network takes some time for."""
     path = folder / "large.png"
-    Image.fromarray(picture(240, 320)).save(path)
+    Image.fromarray(picture(960, 1280)).save(path)
     return path
 
 
@@ -91,7 +91,7 @@ def test_told_to_end_it_finishes_the_running_job_and_tells_the_waiting_one(start
     assert (health.status_code, health.json()["status"]) == (503, "ending")
     file, report = job.result(timeout=120)
     with Image.open(file) as result:
-        assert result.size == (640, 480)
+        assert result.size == (2560, 1920)
     assert report["model"] == "heavy-x2"
     with pytest.raises(AppError, match="being restarted"):
         waiting.result(timeout=30)
@@ -124,7 +124,7 @@ def test_killed_again_and_again_it_leaves_nothing_half_written_and_starts_again(
                 image.load()
     assert not list(cache.rglob("large*"))
     file, _ = connected(server, tmp_path).predict(image=handle_file(photo), api_name="/deblur")
-    assert np.asarray(Image.open(file)).shape == (240, 320, 3)
+    assert np.asarray(Image.open(file)).shape == (960, 1280, 3)
 
 
 @contextmanager

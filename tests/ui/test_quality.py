@@ -57,7 +57,7 @@ def test_the_pages_slider_keeps_it_at_0(server: Server, tmp_path: Path, slider: 
     label = {widgets[each]["props"].get("label"): place for place, each in enumerate(handler["inputs"])}
     assert widgets[handler["inputs"][label["Quality"]]]["props"]["value"] == 0
     upload = httpx.post(f"{server.url}/gradio_api/upload", files={"files": ("a.jpg", saved(PHOTO, "JPEG", quality=98))})
-    data: list[Any] = [{"path": upload.json()[0]}, {}, None, 1, "same", slider]
+    data: list[Any] = [{"path": upload.json()[0]}, {}, None, 1, "same", slider, False]
     joined = {"data": data, "fn_index": handler["id"], "session_hash": f"slider{slider}"}
     httpx.post(f"{server.url}/gradio_api/queue/join", json=joined)
     address = f"{server.url}/gradio_api/queue/data?session_hash=slider{slider}"

@@ -1,5 +1,6 @@
 """What cannot be done is refused at once, while others' jobs run, in a sentence that every client shows."""
 
+import asyncio
 import base64
 import os
 import sys
@@ -12,7 +13,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import anyio
 import httpx
 import pytest
 from gradio_client import Client, handle_file
@@ -217,7 +217,7 @@ def test_a_host_that_sends_a_byte_now_and_then_does_not_hold_anybody_up(
     monkeypatch.setattr(downloads, "TIMEOUT_SECONDS", 0.5)
     began = time.monotonic()
     with pytest.raises(ImageFileError, match="could not be fetched"):
-        anyio.run(downloads.fetch, f"http://127.0.0.1:{server.server_port}/x.png", tmp_path, 1)
+        asyncio.run(downloads.fetch(f"http://127.0.0.1:{server.server_port}/x.png", tmp_path, 1))
     assert time.monotonic() - began < 3
     assert list(tmp_path.iterdir()) == []
     server.shutdown()
@@ -249,7 +249,7 @@ def test_a_photo_given_by_its_address_is_fetched_before_the_queue_and_only_so_ma
 
     async def fetch(_function: Any, inputs: list[Any], _state: object) -> list[Any]:
         fetched.append(inputs[0]["path"])
-        await anyio.sleep(0.2)
+        await asyncio.sleep(0.2)
         return [{"path": "here.png"}, *inputs[1:]]
 
     async def push(body: Any, _request: object, _username: object) -> tuple[bool, str, str]:
@@ -269,12 +269,12 @@ def test_a_photo_given_by_its_address_is_fetched_before_the_queue_and_only_so_ma
         await door.push(body, SimpleNamespace(scope={}), None)  # type: ignore[arg-type]
 
     async def both() -> None:
-        async with anyio.create_task_group() as group:
-            group.start_soon(send, "https://a.example/1.png")
-            await anyio.sleep(0.05)
-            group.start_soon(send, "https://a.example/2.png")
+        async with asyncio.TaskGroup() as group:
+            group.create_task(send("https://a.example/1.png"))
+            await asyncio.sleep(0.05)
+            group.create_task(send("https://a.example/2.png"))
 
-    anyio.run(both)
+    asyncio.run(both())
     assert fetched == ["https://a.example/1.png"]
     assert looked == ["here.png"]
     assert sorted(queued) == ["here.png", "https://a.example/2.png"]

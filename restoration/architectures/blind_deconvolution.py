@@ -208,7 +208,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=128,
+        margin=112,
         gigaflop_per_megapixel=220.05,
         observes=768,
         half=True,

@@ -33,7 +33,7 @@ _GUESSED_GPU_GIGAFLOPS = 5000.0  # far below any GPU of the last years: the firs
 _MOST_OUTPUT_PIXELS = {"cpu": 2e6, "cuda": 8e6}
 # A megapixel of output takes 0.1 to 0.3 GB by OpenVINO; by torch in fp32, of EDSR x2, about 0.7 GB.
 _MOST_BYTES, _BYTES_PER_OUTPUT_PIXEL = 1000.0, {"bf16": 600.0, "fp16": 600.0}  # on a GPU: an estimate, with room
-_OBSERVING_SHARE = 0.6  # what only torch computes, in front of the network, takes memory, too
+_OBSERVING_SHARE = 0.45  # what only torch computes, in front of the network, takes memory, too
 _REMEMBERED = 15
 _PROBE_SIDES = (64, 512)
 _PROBE_CALLS = 3

@@ -88,7 +88,7 @@ def test_memory_bounds_a_call_by_its_output(scale, expected):
 
 def test_a_network_that_observes_gets_smaller_tiles():
     card = make_card(Identity, observes=64)
-    assert most_pixels(card, CPU, seconds_per_megapixel=1e-9, call_seconds=0.5) == pytest.approx(1.2e6)
+    assert most_pixels(card, CPU, seconds_per_megapixel=1e-9, call_seconds=0.5) == pytest.approx(0.9e6)
 
 
 def test_time_bounds_a_call():

@@ -101,7 +101,8 @@ def test_the_fast_backend_equals_eager_fp32_at_awkward_sizes(card: ModelCard) ->
 def test_tiles_by_the_fast_backend_equal_tiles_by_torch(card: ModelCard) -> None:
     """The smallest tiles, in fp32, through the whole engine; whole = tiles by torch is a law of its own."""
     exact = dataclasses.replace(card, half=False)
-    color = floats("rocket", 40, 2 * max(SHORTEST_TILE, card.size.minimum, 2 * card.margin) + 5)
+    width = 2 * max(SHORTEST_TILE, card.size.minimum, 2 * card.margin) + 5
+    color = np.pad(floats("rocket", 40, 250), ((0, 0), (0, width - 250), (0, 0)), mode="symmetric")
     results = []
     for backend in ("openvino", "torch"):
         engine = Engine(Registry([exact]), STORE, device="cpu", call_seconds=1e-6, backend=backend)

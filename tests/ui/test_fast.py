@@ -1,6 +1,6 @@
 """The fast precision on the page and in the API: offered only where a model has it, and asked for only when chosen."""
 
-import gc
+import asyncio
 from types import SimpleNamespace
 
 import gradio as gr
@@ -59,12 +59,12 @@ def test_the_box_decides_the_precision(monkeypatch: pytest.MonkeyPatch, engine: 
     assert orders[0].request.precision == precision
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Gradio leaves a loop unclosed
 def test_the_page_hands_the_box_to_the_job(engine: Engine) -> None:
-    page = build_page(engine, Desk())
+    async def build() -> gr.Blocks:
+        return build_page(engine, Desk())  # inside a loop, else Gradio makes one and leaves it unclosed
+
+    page = asyncio.run(build())
     jobs = [each for each in page.fns.values() if str(each.api_name).startswith("page_")]
-    del page
-    gc.collect()
     assert jobs
     for job in jobs:
         assert job.inputs[6].label == "Fast"

@@ -123,7 +123,7 @@ def _baseline(scale: int) -> ModelCard:
         name=f"edsr-baseline-x{scale}",
         family="edsr-baseline",
         title=f"EDSR baseline x{scale}",
-        sentence="16 residual blocks of 64 features: the quick enlarger.",
+        sentence="16 residual blocks of 64 features: the most exact enlarger bundled here.",
         task="enlarge",
         build=partial(EDSR, scale),
         checkpoints=(

@@ -24,7 +24,7 @@ def to_uint8(samples: Samples) -> NDArray[np.uint8]:
     if samples.dtype == np.uint16:
         table = ((np.arange(65536, dtype=np.uint32) + 128) // 257).astype(np.uint8)
         return by_bands(samples, lambda band: table[band], np.uint8)
-    return _quantised(samples, np.dtype(np.uint8), 255.0)
+    return _quantised(samples, np.uint8, 255.0)
 
 
 def to_uint16(samples: Samples) -> NDArray[np.uint16]:
@@ -33,16 +33,11 @@ def to_uint16(samples: Samples) -> NDArray[np.uint16]:
         return cast(NDArray[np.uint16], samples)
     if samples.dtype == np.uint8:
         return samples.astype(np.uint16) * np.uint16(257)
-    return _quantised(samples, np.dtype(np.uint16), 65535.0)
+    return _quantised(samples, np.uint16, 65535.0)
 
 
-def _quantised(samples: Samples, dtype: np.dtype, peak: float) -> NDArray:
-    flat = np.ascontiguousarray(samples).reshape(-1)
-    out = np.empty(flat.shape, dtype)
-    for start in range(0, flat.size, _BAND):
-        band = flat[start : start + _BAND].astype(np.float64)
-        out[start : start + _BAND] = np.rint(np.clip(band, 0.0, 1.0) * peak)
-    return out.reshape(samples.shape)
+def _quantised(samples: Samples, dtype: type[np.generic], peak: float) -> NDArray:
+    return by_bands(samples, lambda band: np.rint(np.clip(band.astype(np.float64), 0.0, 1.0) * peak), dtype)
 
 
 def nominal_float(values: NDArray) -> tuple[NDArray[np.float32], str | None]:

@@ -156,7 +156,10 @@ class DeblurGANv2(nn.Module):
         self.multiple_of, self.padding = multiple_of, padding
         half = head_width // 2
         block = 4 if upsampling == "shuffle" else 1
-        self.grow = nn.PixelShuffle(2) if upsampling == "shuffle" else nn.Upsample(scale_factor=2, mode="nearest")
+        self.grow, self.grow2 = (
+            nn.PixelShuffle(2) if upsampling == "shuffle" else nn.Upsample(scale_factor=2, mode="nearest")
+            for _ in range(2)
+        )
         self.fpn = FPN(with_statistics(encoder(), statistics), channels, fpn_width, head_width, statistics)
         self.head1, self.head2, self.head3, self.head4 = (Head(fpn_width, head_width) for _ in range(4))
         self.smooth = _smoothing(4 * head_width, block * head_width, statistics)
@@ -180,7 +183,7 @@ class DeblurGANv2(nn.Module):
         levels = ((self.head4, map4, 8), (self.head3, map3, 4), (self.head2, map2, 2))
         merged = [F.interpolate(head(each), scale_factor=times, mode="nearest") for head, each, times in levels]
         fine = self.grow(self.smooth(torch.cat((*merged, self.head1(map1)), dim=1)))
-        finest = self.grow(self.smooth2(fine + map0))
+        finest = self.grow2(self.smooth2(fine + map0))
         return self.final(finest)
 
     def _padded(self, x: Tensor) -> Tensor:

@@ -267,7 +267,7 @@ class Engine:
             context = yield from observe(loaded.observe, job)
             yield from run_job(partial(loaded, precision=job.precision, context=context), job)
         finally:
-            loaded.release()
+            loaded.rest()
         yield ready(began)  # what ran it in the end
 
     def _measure(self, card: ModelCard, place: Place) -> None:

@@ -1,11 +1,13 @@
-"""Norms with stored statistics vanish into convolutions, and nothing else changes."""
+"""Norms vanish into convolutions, pictures are computed before their maps are doubled, and nothing else changes."""
+
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from restoration.inference import folding
-from restoration.inference.folding import fold_norms
+from restoration.inference.folding import DoubledConvolution, fold
 from restoration.inference.networks import Networks
 from restoration.registry import MODELS
 from restoration.weights import WeightStore
@@ -40,6 +42,19 @@ class Shared(nn.Module):
         return self.norm(made) + made
 
 
+class Doubled(nn.Module):
+    """A picture made of a doubled map; `outputs` channels, and the doubled map used a second time or not."""
+
+    def __init__(self, outputs: int = 3, *, twice: bool = False, **options: Any) -> None:
+        super().__init__()
+        self.first, self.grow = nn.Conv2d(3, 8, 3, padding=1), nn.Upsample(scale_factor=2, mode="nearest")
+        self.last, self.twice = nn.Conv2d(8, outputs, **{"kernel_size": 3, "padding": 1, **options}), twice
+
+    def forward(self, x: Tensor) -> Tensor:
+        doubled = self.grow(self.first(x))
+        return self.last(doubled) + doubled[:, :3] if self.twice else self.last(doubled)
+
+
 def settled(network: nn.Module) -> nn.Module:
     """Norms with statistics and weights of their own."""
     torch.manual_seed(0)
@@ -61,7 +76,7 @@ def norms(network: nn.Module) -> list[str]:
 
 def test_norms_behind_convolutions_are_folded_and_others_stay():
     network = settled(Normed())
-    folded = fold_norms(network)
+    folded = fold(network)
     assert norms(folded) == ["alone"]
     assert norms(network) == ["norm1", "norm2", "alone"], "the network itself is left as it was"
     with torch.no_grad():
@@ -70,21 +85,55 @@ def test_norms_behind_convolutions_are_folded_and_others_stay():
 
 def test_a_norm_that_cannot_be_folded_is_not():
     network = settled(Shared())
-    assert fold_norms(network) is network
+    assert fold(network) is network
 
 
 def test_norms_in_training_and_norms_of_the_picture_at_hand_are_left_alone():
     training = settled(Normed()).train()
-    assert fold_norms(training) is training
+    assert fold(training) is training
     network = MODELS["deblurgan-v2-mobilenet"].build().eval()
-    assert fold_norms(network) is network
+    assert norms(fold(network)) == norms(network)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("size", [(50, 70), (1, 1), (2, 9)])
+def test_a_picture_made_of_a_doubled_map_is_computed_from_the_small_one(size, bias):
+    network = Doubled(bias=bias)
+    folded = fold(network)
+    assert isinstance(folded.get_submodule("last"), DoubledConvolution)
+    assert isinstance(network.last, nn.Conv2d), "the network itself is left as it was"
+    seen = []
+    folded.get_submodule("last.small").register_forward_hook(lambda module, inputs, output: seen.append(output.shape))
+    x = PICTURE[..., : size[0], : size[1]]
+    with torch.no_grad():
+        assert torch.allclose(folded(x), network(x), atol=1e-5), "at the borders, too"
+    assert seen == [(1, 12, *size)]
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Doubled(twice=True),
+        Doubled(5),
+        Doubled(kernel_size=5, padding=2),
+        Doubled(padding=0),
+        Doubled(padding_mode="reflect"),
+        Doubled(stride=2),
+        Doubled(dilation=2, padding=2),
+        nn.Sequential(nn.Upsample(scale_factor=2, mode="bilinear"), nn.Conv2d(3, 3, 3, padding=1)),
+        nn.Sequential(nn.Upsample(scale_factor=4), nn.Conv2d(3, 3, 3, padding=1)),
+    ],
+)
+def test_what_is_no_picture_of_a_map_doubled_for_it_alone_is_left(network):
+    folded = fold(network.eval())
+    assert not any(isinstance(module, DoubledConvolution) for module in folded.modules())
 
 
 @pytest.mark.parametrize("name", ["unet-resnet-enhance", "pix2pix-faces", "deblurgan-v2-resnet"])
 def test_the_networks_of_the_list_are_folded_without_a_trace_in_their_results(name):
     card = MODELS[name]
     network = STORE.load(card)[0] if STORE.availability(card).available else settled(card.build())
-    folded = fold_norms(network, card.size.fixed)
+    folded = fold(network, card.size.fixed)
     side = card.size.fixed or 83
     x = torch.rand(1, 3, side, card.size.fixed or 70, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -100,4 +149,4 @@ def test_an_engines_networks_are_folded():
 def test_a_fold_that_is_wrong_is_thrown_away(monkeypatch):
     network = settled(Normed())
     monkeypatch.setattr(folding, "fuse_conv_bn_weights", lambda weight, bias, *args, **options: (weight, bias))
-    assert fold_norms(network) is network
+    assert fold(network) is network

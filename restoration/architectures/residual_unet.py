@@ -1,4 +1,4 @@
-"""A plain U-Net of residual blocks on unshuffled pixels: the light deblurrer that is trained here.
+"""A plain U-Net of residual blocks on unshuffled pixels: the light deblurrer and the face restorer that are trained here.
 
 U-Net (Ronneberger et al. 2015) over EDSR's residual blocks (Lim et al. 2017); pixel unshuffling (Shi et al. 2016, the
 other way round) brings the picture to a quarter of its size without losing a value, so that all convolutions are dense
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.architectures.edsr import ResidualBlock
+from restoration.architectures.pix2pix import SIDE
 from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
 
 _UNSHUFFLE = 4
@@ -93,6 +94,23 @@ CARDS: tuple[ModelCard, ...] = (
         tiling=Tiling.MARGIN,
         margin=64,
         gigaflop_per_megapixel=208.0,
+        half=True,
+    ),
+    ModelCard(
+        name="residual-unet-faces",
+        family="residual-unet-faces",
+        title="Residual U-Net for faces",
+        sentence="A light U-Net of residual blocks, trained on worn faces of 256 x 256 pixels.",
+        task="faces",
+        build=partial(ResidualUNet, (64, 128, 192), (2, 3, 4)),
+        checkpoints=(
+            Checkpoint(name="restoration", filename="residual-unet-faces.safetensors", licence="see weights/README.md"),
+        ),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=SIDE, minimum=SIDE, fixed=SIDE),
+        tiling=Tiling.NEVER,
+        margin=0,
+        gigaflop_per_megapixel=125.6,
         half=True,
     ),
 )

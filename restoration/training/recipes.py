@@ -248,6 +248,11 @@ RECIPES: dict[str, Recipe] = {
             pairs=face_pairs, tile_minimum=256, squares=True, batch=8, learning_rate=5e-4, transpose=False,
             initialise=start_quietly,
         ),
+        Recipe(
+            name="residual-unet-faces", model="residual-unet-faces", folder="train/faces",
+            pairs=face_pairs, tile_minimum=256, squares=True, batch=8, learning_rate=1e-3, optimiser="muon",
+            transpose=False, initialise=quiet_residuals,
+        ),
         Recipe(  # Isola et al. 2017, critic at the generator's half width; + VGG16 or what stands in for it
             name="pix2pix-faces-gan", model="pix2pix-faces", folder="train/faces", starts_from="pix2pix-faces",
             pairs=face_pairs, tile_minimum=256, squares=True, batch=8, learning_rate=2e-4, betas=(0.5, 0.999),

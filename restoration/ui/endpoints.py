@@ -46,14 +46,17 @@ def add_endpoints(engine: Engine, desk: Desk) -> dict[str, Check]:
 
     Returns: what the reception checks for each before the queue.
     """
+    checks: dict[str, Check] = {}
     for task in TASKS.values():
+        listed = parameters(task, engine)
         _add(
             restore_endpoint(task, engine, desk),
             name=task.endpoint,
             description=f"{task.sentence} Returns the restored file and a report.",
-            parameters=parameters(task, engine),
+            parameters=listed,
             returns=[_returned("file", FILE_SCHEMA, "The restored photo."), _returned("report", _OBJECT, REPORT_TEXT)],
         )
+        checks[task.endpoint] = partial(_check, engine, task, [str(each.label) for each in listed])
     _add(
         lambda: model_list(engine),
         name="models",
@@ -62,12 +65,11 @@ def add_endpoints(engine: Engine, desk: Desk) -> dict[str, Check]:
         returns=[_returned("models", {"type": "array", "items": {"type": "object"}}, "One object for every model.")],
         queue=False,
     )
-    return {task.endpoint: partial(_check, engine, task) for task in TASKS.values()}
+    return checks
 
 
-def _check(engine: Engine, task: Task, inputs: list[Any]) -> None:
-    """Raises a RestorationError when arguments of a task's endpoint cannot be good."""
-    names = [str(each.label) for each in parameters(task, engine)]
+def _check(engine: Engine, task: Task, names: list[str], inputs: list[Any]) -> None:
+    """Raises a RestorationError when arguments of a task's endpoint, in the order of their names, cannot be good."""
     image, *options = inputs
     check_early(engine, _order(task, dict(zip(names[1:], options, strict=False))), image)
 

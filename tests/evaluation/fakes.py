@@ -63,7 +63,7 @@ class FakeEngine:
         return Restoration(image=image, report=report)
 
     def stream(self, document, card, *, strength=1.0, task=None, precision="auto", reuse=False):
-        assert reuse in (False, True)
+        assert isinstance(reuse, bool)
         yield Progress(done=0, total=2, predicted_seconds=0.1)
         yield Progress(done=2, total=2)
         yield self.restore(document, card.name, task=task, scale=card.scale, strength=strength, precision=precision)

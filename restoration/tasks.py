@@ -61,7 +61,7 @@ FACES = Task(
     endpoint="restore_faces",
     suffix="faces-restored",
     sentence="Finds the faces in a photo, restores each one and leaves the rest untouched.",
-    default_model="pix2pix-faces",
+    default_model="residual-unet-faces",
     baseline="the degraded input",
 )
 

@@ -228,7 +228,7 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=DEBLURGAN_V2,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=128,
+        margin=160,
         gigaflop_per_megapixel=147.19,
         observes=768,
         half=True,

@@ -1,4 +1,4 @@
-"""A plain U-Net of residual blocks on unshuffled pixels: the light deblurrer and the face restorer that are trained here.
+"""A plain U-Net of residual blocks on unshuffled pixels: a light deblurrer and a face restorer, both trained here.
 
 U-Net (Ronneberger et al. 2015) over EDSR's residual blocks (Lim et al. 2017); pixel unshuffling (Shi et al. 2016, the
 other way round) brings the picture to a quarter of its size without losing a value, so that all convolutions are dense

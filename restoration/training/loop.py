@@ -134,12 +134,18 @@ def _build(recipe: Recipe, store: WeightStore, out: Path, device: torch.device, 
 def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) -> dict[str, str]:
     """Gives a network its first weights; -> the run's first notes, which say where they are from."""
     start, card = "fresh weights", MODELS[recipe.model]
+    notes: dict[str, str] = {}
     if recipe.warm_start:
         fitting = warm_tail(network, store.bundled_state(MODELS[recipe.warm_start]))
         if not fitting:
             raise OptionError(f"Nothing in the weights of {recipe.warm_start} fits the recipe '{recipe.name}'.")
         network.load_state_dict(fitting, strict=False)
-        start = f"the bundled {recipe.warm_start} where it fits{_minutes_before(store, recipe.warm_start)}"
+        minutes = _minutes_of(store, recipe.warm_start)
+        start = f"the bundled {recipe.warm_start} where it fits"
+        start += f", trained for {minutes:g} minutes" if minutes else ""
+        notes["warm_start"] = recipe.warm_start
+        if recipe.warm_start == card.name:
+            notes["minutes_before"] = f"{minutes:g}"
     if recipe.starts_from:  # the stage before: its run folder beside this one, or else the bundled weights
         path = out.parent / recipe.starts_from / f"{card.name}.safetensors"
         found = path.is_file()
@@ -151,14 +157,14 @@ def _start(network: nn.Module, recipe: Recipe, store: WeightStore, out: Path) ->
         )
         start = f"the run {recipe.starts_from}" if found else f"the bundled {card.name}"
     if recipe.pretrained and recipe.pretrained(network):
-        return {"start": f"{start}, pretrained encoder", PRETRAINED: "yes"}
-    return {"start": start}
+        return {**notes, "start": f"{start}, pretrained encoder", PRETRAINED: "yes"}
+    return {**notes, "start": start}
 
 
-def _minutes_before(store: WeightStore, model: str) -> str:
-    """For the certificate: how long the last training of the weights that this one starts from was."""
-    minutes = (store.certificate(MODELS[model]) or {}).get("minutes")
-    return "" if minutes is None else f", trained for {minutes:g} minutes"
+def _minutes_of(store: WeightStore, model: str) -> float:
+    """How long bundled weights were trained in all, as far as their certificate tells."""
+    certificate = store.certificate(MODELS[model]) or {}
+    return sum(certificate.get(key) or 0 for key in ("minutes", "minutes_before"))
 
 
 def _optimiser(recipe: Recipe, network: nn.Module) -> Any:
@@ -254,11 +260,12 @@ def _facts(session: Session) -> dict[str, Any]:
     return {
         "recipe": recipe.name,
         "minutes": round(run.seconds / 60, 1),
+        "minutes_before": float(run.notes.get("minutes_before", 0)),
         "iterations": run.step,
         "batch": recipe.batch * session.processes.count,
         "seed": session.seed,
         "pictures": len(session.pictures.train),
-        "warm_start": recipe.warm_start,
+        "warm_start": run.notes.get("warm_start", recipe.warm_start),
         "start": run.notes.get("start"),
         "losses": describe_losses(recipe, run.notes),
         "hardware": _hardware(device),

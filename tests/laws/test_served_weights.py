@@ -29,7 +29,8 @@ def shaken(picture: np.ndarray) -> np.ndarray:
     return degradations.gaussian_noise(rng, degradations.to_picture(255 * blurred), 2)
 
 
-PICTURES = {"cat": data.chelsea(), "rocket": data.rocket(), "coffee": data.coffee(), "shaken": shaken(data.coffee())}
+WIDE = np.pad(data.coffee(), ((0, 0), (0, 112), (0, 0)), mode="symmetric")  # several tiles at the largest margin
+PICTURES = {"cat": data.chelsea(), "rocket": data.rocket(), "coffee": WIDE, "shaken": shaken(WIDE)}
 
 
 def floats(name: str, height: int = 1000, width: int = 1000) -> np.ndarray:

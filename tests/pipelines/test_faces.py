@@ -73,8 +73,8 @@ class At:
 
 
 CARD = ModelCard(
-    name="pix2pix-faces",
-    family="pix2pix-faces",
+    name="residual-unet-faces",
+    family="residual-unet-faces",
     title="A test",
     sentence="A test.",
     task="faces",
@@ -161,7 +161,7 @@ def test_the_astronauts_face_is_found_restored_and_reported(run):
     assert face["score"] is None
     assert abs(face["side"] - 1.5 * max(width, height)) <= 1
     assert report["details"]["detector"] == "OpenCV Haar alt2"
-    assert (report["task"], report["model"], report["checkpoint"]) == ("faces", "pix2pix-faces", "of this test")
+    assert (report["task"], report["model"], report["checkpoint"]) == ("faces", "residual-unet-faces", "of this test")
     assert (report["tiles"], report["device"], report["warnings"]) == (1, "cpu", [])
     assert report["seconds"].keys() == {"detect", "restore"}
 

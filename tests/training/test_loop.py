@@ -176,9 +176,21 @@ def test_a_training_begins_with_the_weights_that_fit_and_says_so(data: Path, tmp
     bundled = WeightStore().bundled_state(MODELS["edsr-baseline-x2"])
     average = read(tmp_path / "run")["average"]
     assert all((average[key] - bundled[key]).abs().max() < 0.01 for key in bundled)
-    minutes = json.loads((WeightStore().folder / "edsr-baseline-x2.json").read_text())["minutes"]
-    said = json.loads((tmp_path / "run" / "run.json").read_text())["start"]
-    assert said == f"the bundled edsr-baseline-x2 where it fits, trained for {minutes:g} minutes"
+    certificate = json.loads((WeightStore().folder / "edsr-baseline-x2.json").read_text())
+    minutes = certificate["minutes"] + certificate["minutes_before"]
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert facts["start"] == f"the bundled edsr-baseline-x2 where it fits, trained for {minutes:g} minutes"
+    assert facts["minutes_before"] == minutes > certificate["minutes"]
+    run(dataclasses.replace(whole, warm_start=None), data, tmp_path / "run", steps=2, resume=True)
+    again = json.loads((tmp_path / "run" / "run.json").read_text())
+    told = ("start", "warm_start", "minutes_before")
+    assert [again[key] for key in told] == [facts[key] for key in told], "whatever the recipe would start with now"
+
+
+def test_minutes_of_another_network_do_not_count_as_the_models_own(data: Path, tmp_path: Path) -> None:
+    run(dataclasses.replace(TINY, build=None, warm_start="edsr-baseline-x3"), data, tmp_path, steps=1)
+    facts = json.loads((tmp_path / "run.json").read_text())
+    assert (facts["warm_start"], facts["minutes_before"]) == ("edsr-baseline-x3", 0)
 
 
 def test_weights_of_which_nothing_fits_are_refused(data: Path, tmp_path: Path) -> None:

@@ -31,7 +31,8 @@ def test_an_unknown_recipe_is_one_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["residual-unet-deblur", "deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"]
+    "name",
+    ["residual-unet-deblur", "residual-unet-faces", "deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"],
 )
 def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
     torch.manual_seed(0)
@@ -67,7 +68,7 @@ def test_faces_of_any_square_size_are_trained_on_and_others_are_left_out(tmp_pat
     for index, size in enumerate([(256, 256)] * 4 + [(300, 300), (512, 512), (300, 260)]):
         soft = Image.fromarray(rng.integers(0, 255, (9, 9, 3), np.uint8)).resize(size)
         soft.save(tmp_path / "train" / "faces" / f"{index}.png")
-    for name in ("pix2pix-faces", "pix2pix-faces-gan"):
+    for name in ("residual-unet-faces", "pix2pix-faces", "pix2pix-faces-gan"):
         recipe = RECIPES[name]
         pictures = load_pictures(tmp_path / recipe.folder, recipe.tile_minimum, squares=recipe.squares)
         assert (len(pictures.train) + len(pictures.validation), pictures.oblong) == (6, 1)

@@ -77,8 +77,8 @@ CARDS = Registry(
         card("edsr-baseline-x4", "edsr-baseline", "enlarge", scale=4),
         replace(REAL["edsr-baseline-x2"], name="heavy-x2", family="heavy", title="Heavy", sentence="Takes its time."),
         card(
-            "pix2pix-faces",
-            "pix2pix-faces",
+            "residual-unet-faces",
+            "residual-unet-faces",
             "faces",
             size=SizeRule(multiple_of=256, minimum=256, fixed=256),
             tiling=Tiling.NEVER,

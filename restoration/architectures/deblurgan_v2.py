@@ -156,10 +156,8 @@ class DeblurGANv2(nn.Module):
         self.multiple_of, self.padding = multiple_of, padding
         half = head_width // 2
         block = 4 if upsampling == "shuffle" else 1
-        self.grow, self.grow2 = (
-            nn.PixelShuffle(2) if upsampling == "shuffle" else nn.Upsample(scale_factor=2, mode="nearest")
-            for _ in range(2)
-        )
+        doubling = partial(nn.PixelShuffle, 2) if upsampling == "shuffle" else partial(nn.Upsample, scale_factor=2)
+        self.grow, self.grow2 = doubling(), doubling()
         self.fpn = FPN(with_statistics(encoder(), statistics), channels, fpn_width, head_width, statistics)
         self.head1, self.head2, self.head3, self.head4 = (Head(fpn_width, head_width) for _ in range(4))
         self.smooth = _smoothing(4 * head_width, block * head_width, statistics)

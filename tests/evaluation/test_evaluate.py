@@ -66,7 +66,7 @@ def test_the_seed_is_the_place_in_natural_order(pictures, fake_engine):
 def test_faces_go_straight_through_the_network(pictures, fake_engine):
     engine = fake_engine()
     evaluate("faces", pictures, engine=engine)
-    assert engine.calls == [("pix2pix-faces", "square")] * 3
+    assert engine.calls == [("residual-unet-faces", "square")] * 3
 
 
 def test_a_network_beyond_the_range_is_clipped_not_wrapped(pictures, fake_engine):

@@ -37,6 +37,10 @@ def photo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     return {"path": str(tmp_path / "a.png")}
 
 
+def names(task: str) -> list[str]:
+    return [str(each.label) for each in parameters(TASKS[task], ENGINE)]
+
+
 def arguments(task: str, photo: object, **changed: object) -> list[object]:
     values = {each.label: each.value for each in parameters(TASKS[task], ENGINE)}
     return list((values | {"image": photo} | changed).values())
@@ -44,14 +48,14 @@ def arguments(task: str, photo: object, **changed: object) -> list[object]:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_the_documented_defaults_are_good(task: str, photo: dict[str, str]) -> None:
-    _check(ENGINE, TASKS[task], arguments(task, photo))
+    _check(ENGINE, TASKS[task], names(task), arguments(task, photo))
 
 
 @pytest.mark.parametrize(("task", "name", "kind"), ARGUMENTS, ids=str)
 def test_a_wrong_value_of_any_argument_is_refused(task: str, name: str, kind: str, photo: dict[str, str]) -> None:
     for wrong in (WRONG[kind], "nonsense", [], 1000):
         with pytest.raises(RestorationError) as refused:
-            _check(ENGINE, TASKS[task], arguments(task, photo, **{name: wrong}))
+            _check(ENGINE, TASKS[task], names(task), arguments(task, photo, **{name: wrong}))
         assert isinstance(refused.value, OptionError) or name == "model"
         assert name.removeprefix("output_") in str(refused.value)
 

@@ -194,7 +194,8 @@ def test_a_model_whose_file_is_damaged_is_grayed_out_and_the_others_serve(tmp_pa
     damaged = weights / "edsr-baseline-x3.safetensors"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"\0")
     (weights / "edsr-baseline-x4.safetensors").write_text("version https://git-lfs.github.com/spec/v1\n")
-    (weights / "pix2pix-faces.safetensors").unlink()
+    for name in ("residual-unet-faces", "pix2pix-faces"):
+        (weights / f"{name}.safetensors").unlink()
     (weights / "residual-unet-deblur.json").write_text("{")
     code = f"""
 import sys; from pathlib import Path
@@ -212,11 +213,11 @@ import app; app.main()
         assert health["status"] == "ok"
         assert health["device"] in ("cpu", "cuda")
         assert set(health["unavailable"]) == {
-            "edsr-baseline-x3", "edsr-baseline-x4", "pix2pix-faces", "residual-unet-deblur"
+            "edsr-baseline-x3", "edsr-baseline-x4", "pix2pix-faces", "residual-unet-deblur", "residual-unet-faces"
         }  # fmt: skip
         assert "damaged" in health["unavailable"]["edsr-baseline-x3"]
         assert "git lfs pull" in health["unavailable"]["edsr-baseline-x4"]
-        assert "is not here" in health["unavailable"]["pix2pix-faces"]
+        assert "is not here" in health["unavailable"]["residual-unet-faces"]
         config = httpx.get(f"{server.url}/config").text
         assert "Models that cannot be used" in config
         assert str(tmp_path) not in json.dumps(health)

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from benchmarks.subjects import PUBLISHED, as_tensor
-from restoration.architectures.deblurgan_v2 import DeblurGANv2, Norm
+from restoration.architectures.deblurgan_v2 import DeblurGANv2
+from restoration.architectures.norms import Norm
 from restoration.card import ModelCard
 
 Picture = NDArray[np.uint8]

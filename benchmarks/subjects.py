@@ -20,7 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from restoration.architectures.deblurgan_v2 import DeblurGANv2, Norm, published_mobilenet
+from restoration.architectures.deblurgan_v2 import DeblurGANv2, published_mobilenet
+from restoration.architectures.norms import Norm
 from restoration.card import ModelCard, Tiling
 from restoration.errors import OptionError
 from restoration.images.reading import read_image

@@ -1,9 +1,7 @@
 """DeblurGAN-v2 (Kupyn et al. 2019): a feature pyramid over any backbone, its residual added to the blurred picture.
 
-The norms have two modes behind one flag. "image": the statistics of the picture at hand, as published (a tile would
-be normalised differently from its neighbour: SEAMS). "frozen": stored statistics, so that
-every norm is an affine map that folds into its convolution; what this project trains uses it, and lets the statistics
-settle first (`settle`).
+The norms have two modes (`norms`): "image" as published (a tile would be normalised differently from its neighbour:
+SEAMS), "frozen" in what this project trains.
 
 Knows nothing of files, tiles or devices. Published ranges ([-1, 1]) are kept inside `forward`.
 """
@@ -16,63 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from restoration.architectures.doubling import Meeting, double, meet
+from restoration.architectures.norms import Norm, Statistics, with_statistics
 from restoration.architectures.resnet import ResNetFeatures
 from restoration.architectures.timm_encoders import InceptionResNetV2Features, MobileNetV2Features, official_key_map
 from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
-
-Statistics = Literal["image", "frozen"]
-
-
-class Norm(nn.BatchNorm2d):
-    """Batch or instance norm of the published networks, with fixed behaviour in training and evaluation.
-
-    Keys are BatchNorm2d's. "image" normalises each picture by its own biased variance, which is what the published
-    networks do when run in training mode on one picture. No running statistic is written, but by "frozen" norms in
-    training mode while `settling`: then they are ordinary batch norms.
-    """
-
-    def __init__(
-        self,
-        channels: int,
-        statistics: Statistics,
-        *,
-        affine: bool = True,
-        eps: float = 1e-5,
-        after: nn.Module | None = None,
-    ) -> None:
-        super().__init__(channels, eps=eps, affine=affine)
-        self.statistics = statistics
-        self.settling = False
-        self.after = after or nn.Identity()
-
-    def forward(self, x: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """(B, C, H, W) -> the same shape."""
-        if self.statistics == "image":
-            return self.after(F.instance_norm(x, weight=self.weight, bias=self.bias, eps=self.eps))
-        mean, variance, by_batch = self.running_mean, self.running_var, self.settling and self.training
-        return self.after(F.batch_norm(x, mean, variance, self.weight, self.bias, by_batch, 0.1, self.eps))
-
-
-def settle(network: nn.Module, settling: bool) -> None:
-    """Lets the frozen norms of a network in training follow the batches (True), or holds them as they are (False)."""
-    for module in network.modules():
-        if isinstance(module, Norm) and module.statistics == "frozen":
-            module.settling = settling
-
-
-def with_statistics(network: nn.Module, statistics: Statistics) -> nn.Module:
-    """Replaces every BatchNorm2d of a backbone by a `Norm` with the same weights and keys; returns the backbone.
-
-    timm's norms carry the activation that follows them; it is kept behind the new norm.
-    """
-    for module in list(network.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and not isinstance(child, Norm):
-                after = getattr(child, "act", None)
-                norm = Norm(child.num_features, statistics, affine=child.affine, eps=child.eps, after=after)
-                norm.load_state_dict(child.state_dict())
-                setattr(module, name, norm)
-    return network
 
 
 class Head(nn.Module):
@@ -96,22 +42,22 @@ class FPN(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = encoder
-        self.lateral0 = nn.Conv2d(channels[0], stem_width, 1, bias=False)
-        self.lateral1 = nn.Conv2d(channels[1], width, 1, bias=False)
-        self.lateral2 = nn.Conv2d(channels[2], width, 1, bias=False)
-        self.lateral3 = nn.Conv2d(channels[3], width, 1, bias=False)
+        self.lateral0: nn.Module = nn.Conv2d(channels[0], stem_width, 1, bias=False)
+        self.lateral1: nn.Module = nn.Conv2d(channels[1], width, 1, bias=False)
+        self.lateral2: nn.Module = nn.Conv2d(channels[2], width, 1, bias=False)
+        self.lateral3: nn.Module = nn.Conv2d(channels[3], width, 1, bias=False)
         self.lateral4 = nn.Conv2d(channels[4], width, 1, bias=False)
-        self.td1 = _smoothing(width, width, statistics)
-        self.td2 = _smoothing(width, width, statistics)
-        self.td3 = _smoothing(width, width, statistics)
+        self.td1: nn.Module = _smoothing(width, width, statistics)
+        self.td2: nn.Module = _smoothing(width, width, statistics)
+        self.td3: nn.Module = _smoothing(width, width, statistics)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(B, 3, H, W), sides multiples of 32 -> maps at strides 2, 4, 8, 16 and 32."""
         enc0, enc1, enc2, enc3, enc4 = self.encoder(x)
         map4 = self.lateral4(enc4)
-        map3 = self.td1(self.lateral3(enc3) + F.interpolate(map4, scale_factor=2, mode="nearest"))
-        map2 = self.td2(self.lateral2(enc2) + F.interpolate(map3, scale_factor=2, mode="nearest"))
-        map1 = self.td3(self.lateral1(enc1) + F.interpolate(map2, scale_factor=2, mode="nearest"))
+        map3 = meet(self.td1, self.lateral3(enc3), map4)
+        map2 = meet(self.td2, self.lateral2(enc2), map3)
+        map1 = meet(self.td3, self.lateral1(enc1), map2)
         return self.lateral0(enc0), map1, map2, map3, map4
 
 
@@ -160,8 +106,8 @@ class DeblurGANv2(nn.Module):
         self.grow, self.grow2 = doubling(), doubling()
         self.fpn = FPN(with_statistics(encoder(), statistics), channels, fpn_width, head_width, statistics)
         self.head1, self.head2, self.head3, self.head4 = (Head(fpn_width, head_width) for _ in range(4))
-        self.smooth = _smoothing(4 * head_width, block * head_width, statistics)
-        self.smooth2 = _smoothing(head_width, block * half, statistics)
+        self.smooth: nn.Module = _smoothing(4 * head_width, block * head_width, statistics)
+        self.smooth2: nn.Module = _smoothing(head_width, block * half, statistics)
         self.final = nn.Conv2d(half, outputs, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -178,11 +124,31 @@ class DeblurGANv2(nn.Module):
 
     def _drawn(self, blurred: Tensor) -> Tensor:
         map0, map1, map2, map3, map4 = self.fpn(blurred)
-        levels = ((self.head4, map4, 8), (self.head3, map3, 4), (self.head2, map2, 2))
-        merged = [F.interpolate(head(each), scale_factor=times, mode="nearest") for head, each, times in levels]
-        fine = self.grow(self.smooth(torch.cat((*merged, self.head1(map1)), dim=1)))
-        finest = self.grow2(self.smooth2(fine + map0))
-        return self.final(finest)
+        fine = self.head1(map1)
+        coarse = torch.cat((double(self.head4(map4), 4), double(self.head3(map3)), self.head2(map2)), dim=1)
+        if isinstance(self.smooth, Meeting):
+            merged = self.smooth(fine, coarse)
+        else:
+            merged = self.smooth(torch.cat((double(coarse), fine), dim=1))
+        if isinstance(self.smooth2, Meeting):
+            finest = self.smooth2(map0, merged)
+        else:
+            finest = self.smooth2(self.grow(merged) + map0)
+        return self.final(self.grow2(finest))
+
+    def rewrite(self) -> None:
+        """Changes itself in place: the same arithmetic in fewer steps, for use. Norms should be folded before.
+
+        Convolutions of doubled maps are computed from the small ones (`Meeting`); keys and shapes of the weights are
+        others then.
+        """
+        pyramid = self.fpn
+        pyramid.td1, pyramid.lateral3 = Meeting.of_sum(pyramid.td1, pyramid.lateral3)
+        pyramid.td2, pyramid.lateral2 = Meeting.of_sum(pyramid.td2, pyramid.lateral2)
+        pyramid.td3, pyramid.lateral1 = Meeting.of_sum(pyramid.td3, pyramid.lateral1)
+        self.smooth = Meeting.of_stack(self.smooth, 3 * self.head1.block1.out_channels)
+        if isinstance(self.grow, nn.Upsample):
+            self.smooth2, pyramid.lateral0 = Meeting.of_sum(self.smooth2, pyramid.lateral0)
 
     def _padded(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]

@@ -1,47 +1,58 @@
 """The same arithmetic in fewer steps.
 
-Norms with stored statistics are folded into the convolutions before them; a 3x3 convolution that makes a picture of a
-map doubled by repetition is computed on the small map. Which layer follows which is seen by running the network once;
-whether folding was right, by comparing results.
+Norms with stored statistics are folded into the convolutions before them; parts that know a quicker way take it; a 3x3
+convolution that makes a picture of a map doubled by repetition is computed on the small map. Which layer follows which
+is seen by running the network once; whether each change was right, by comparing results.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeGuard
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from restoration.architectures.doubling import DoubledConvolution
+from restoration.card import SizeRule
+
 Convolution = nn.Conv2d | nn.ConvTranspose2d
+Pairs = list[tuple[str, str]]
 
 _FEW = 4  # outputs: a vector of 16 computes four times as many in the time of these
 TOLERANCE = 1e-5
 _SIDES = (65, 97)  # odd after every halving, so that every layer is used
 
 
-def fold(network: nn.Module, side: int | None = None) -> nn.Module:
-    """A copy with norms and doublings folded, or the network itself when there is nothing to fold or the copy differs.
+class Rewritable(Protocol):
+    """A part of a network that knows another way to compute the same."""
+
+    def rewrite(self) -> None:
+        """Changes itself in place."""
+
+
+def fold(network: nn.Module, size: SizeRule) -> nn.Module:
+    """A copy with norms and doublings folded and its rewritable parts rewritten, as far as the copy gives the same; the
+    network itself where nothing does.
 
     Args:
         network: on the CPU, in evaluation mode, in fp32; its `forward` takes one (1, 3, H, W) picture.
-        side: the only side it takes; None = any.
+        size: what pictures it takes.
     """
-    if not any(_is_frozen(module) or _is_doubling(module) for module in network.modules()):
+    if not any(_is_frozen(each) or _is_doubling(each) or _is_rewritable(each) for each in network.modules()):
         return network
-    height, width = (side, side) if side else _SIDES
+    height, width = (size.fixed or side + size.minimum // 2 * 2 for side in _SIDES)
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
-    folded = copy.deepcopy(network)
     with torch.no_grad():
         expected = network(picture)
-        for first, second in _pairs(folded, picture):
-            if _is_doubling(folded.get_submodule(first)):
-                _fold_doubling(folded, first, second)
-            else:
-                _fold_norm(folded, first, second)
-        agrees = _agrees(folded, picture, expected)
-    return folded if agrees else network
+        normed, doubled = _pairs(network, picture)
+        for change in (partial(_fold_norms, normed), _rewrite, partial(_fold_doublings, doubled)):
+            changed = copy.deepcopy(network)
+            if change(changed) and _agrees(changed, picture, expected):
+                network = changed
+    return network
 
 
 def _agrees(folded: nn.Module, picture: Tensor, expected: Tensor) -> bool:
@@ -49,33 +60,6 @@ def _agrees(folded: nn.Module, picture: Tensor, expected: Tensor) -> bool:
         return float((folded(picture) - expected).abs().max()) <= TOLERANCE
     except RuntimeError:  # something else wanted a doubled map, too, and its size does not fit now
         return False
-
-
-class DoubledConvolution(nn.Module):
-    """A 3x3 convolution of a map doubled by repetition, from the small map.
-
-    Each pixel of a 2 x 2 block sees rows of the small map of which two or three are one: its kernel's rows are added up
-    there, and the columns likewise (Shi et al. 2016 put the four together).
-
-    Args:
-        convolution: 3x3, padded by one, (B, I, 2 H, 2 W) -> (B, O, 2 H, 2 W).
-    """
-
-    def __init__(self, convolution: nn.Conv2d) -> None:
-        super().__init__()
-        weight, bias = convolution.weight.detach(), convolution.bias
-        # which of the small map's three rows each of the kernel's three rows meets, in the upper and in the lower pixel
-        meets = torch.tensor([[[1, 0, 0], [0, 1, 1], [0, 0, 0]], [[0, 0, 0], [1, 1, 0], [0, 0, 1]]], dtype=weight.dtype)
-        kernels = torch.einsum("oiyx,ary,bcx->oabirc", weight, meets, meets).flatten(0, 2)
-        self.small = nn.Conv2d(weight.shape[1], len(kernels), 3, padding=1, bias=bias is not None)
-        self.small.weight = nn.Parameter(kernels, requires_grad=False)
-        if bias is not None:
-            self.small.bias = nn.Parameter(bias.detach().repeat_interleave(4), requires_grad=False)
-        self.shuffle = nn.PixelShuffle(2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, I, H, W) -> (B, O, 2 H, 2 W)."""
-        return self.shuffle(self.small(x))
 
 
 def _is_frozen(module: nn.Module) -> bool:
@@ -89,6 +73,10 @@ def _is_doubling(module: nn.Module) -> bool:
     return isinstance(module, nn.Upsample) and module.mode == "nearest" and module.scale_factor == 2
 
 
+def _is_rewritable(module: nn.Module) -> TypeGuard[Rewritable]:
+    return callable(getattr(module, "rewrite", None))
+
+
 def _makes_a_picture(module: nn.Module) -> bool:
     """A 3x3 convolution with few outputs."""
     if not isinstance(module, nn.Conv2d) or module.out_channels > _FEW:
@@ -97,11 +85,12 @@ def _makes_a_picture(module: nn.Module) -> bool:
     return plain and module.stride == (1, 1) and module.dilation == (1, 1) and module.groups == 1
 
 
-def _pairs(network: nn.Module, picture: Tensor) -> list[tuple[str, str]]:
-    """The names of (convolution, norm) and of (doubling, convolution) where the second is given exactly what the first
-    made."""
+def _pairs(network: nn.Module, picture: Tensor) -> tuple[Pairs, Pairs]:
+    """The names of (convolution, norm), and of (doubling, convolution), where the second is given exactly what the
+    first made."""
     made: dict[int, tuple[str, Tensor]] = {}  # holds the tensors, so that no two have one id
-    pairs: list[tuple[str, str]] = []
+    normed: Pairs = []
+    doubled: Pairs = []
     calls: dict[str, int] = {}
 
     def before(name: str) -> Any:
@@ -110,9 +99,11 @@ def _pairs(network: nn.Module, picture: Tensor) -> list[tuple[str, str]]:
             if id(inputs[0]) not in made:
                 return
             first, _ = made[id(inputs[0])]
-            doubled = _is_doubling(network.get_submodule(first))
-            if _makes_a_picture(module) if doubled else _is_frozen(module):
-                pairs.append((first, name))
+            if not _is_doubling(network.get_submodule(first)):
+                if _is_frozen(module):
+                    normed.append((first, name))
+            elif _makes_a_picture(module):
+                doubled.append((first, name))
 
         return hook
 
@@ -133,15 +124,33 @@ def _pairs(network: nn.Module, picture: Tensor) -> list[tuple[str, str]]:
     finally:
         for hook in hooks:
             hook.remove()
-    return [pair for pair in pairs if all(calls[name] == 1 for name in pair)]
+    once = [[pair for pair in pairs if all(calls[name] == 1 for name in pair)] for pairs in (normed, doubled)]
+    return once[0], once[1]
 
 
-def _fold_doubling(network: nn.Module, name: str, follower: str) -> None:
-    """Computes a convolution on the map before it is doubled."""
-    convolution = network.get_submodule(follower)
-    assert isinstance(convolution, nn.Conv2d)
-    network.set_submodule(name, nn.Identity())
-    network.set_submodule(follower, DoubledConvolution(convolution))
+def _rewrite(network: nn.Module) -> bool:
+    """Lets the parts that know a way compute the same in fewer steps; whether there was one."""
+    parts = [module for module in network.modules() if _is_rewritable(module)]
+    for part in parts:
+        part.rewrite()
+    return bool(parts)
+
+
+def _fold_doublings(doubled: Pairs, network: nn.Module) -> bool:
+    """Computes pictures on the maps before they are doubled; whether there was one."""
+    for name, follower in doubled:
+        convolution = network.get_submodule(follower)
+        assert isinstance(convolution, nn.Conv2d)
+        network.set_submodule(name, nn.Identity())
+        network.set_submodule(follower, DoubledConvolution(convolution))
+    return bool(doubled)
+
+
+def _fold_norms(normed: Pairs, network: nn.Module) -> bool:
+    """Gives convolutions the arithmetic of the norms behind them; whether there was one."""
+    for name, follower in normed:
+        _fold_norm(network, name, follower)
+    return bool(normed)
 
 
 def _fold_norm(network: nn.Module, name: str, follower: str) -> None:

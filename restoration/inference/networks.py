@@ -222,7 +222,7 @@ class Networks:
         with self._lock:
             if key not in self._loaded:
                 network, checkpoint = self._store.load(card)
-                network = place_network(fold(network, card.size.fixed), device)
+                network = place_network(fold(network, card.size), device)
                 compile = self._compiler(card, network, device)
                 usual = choose_precision(card, device)
                 self._loaded[key] = Loaded(network, checkpoint, device, compile, usual=usual)

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from restoration.architectures.deblurgan_v2 import settle
+from restoration.architectures.norms import settle
 from restoration.errors import OptionError
 from restoration.inference.device import choose_device, cpu_has_bf16
 from restoration.registry import MODELS

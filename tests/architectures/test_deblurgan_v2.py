@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from restoration.architectures.deblurgan_v2 import DeblurGANv2, Norm, published_mobilenet, with_statistics
+from restoration.architectures.deblurgan_v2 import DeblurGANv2, published_mobilenet
+from restoration.architectures.norms import Norm, with_statistics
 from restoration.architectures.resnet import ResNetFeatures
 from restoration.architectures.timm_encoders import official_key_map
 from restoration.errors import WeightsError

@@ -6,14 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from restoration.architectures.doubling import DoubledConvolution, Meeting
+from restoration.card import SizeRule
 from restoration.inference import folding
-from restoration.inference.folding import DoubledConvolution, fold
+from restoration.inference.folding import fold
 from restoration.inference.networks import Networks
 from restoration.registry import MODELS
 from restoration.weights import WeightStore
 from tests.inference.fakes import FakeStore, make_card
 
 STORE = WeightStore()
+ANY = SizeRule()
 PICTURE = torch.rand(1, 3, 50, 70, generator=torch.Generator().manual_seed(1))
 
 
@@ -76,7 +79,7 @@ def norms(network: nn.Module) -> list[str]:
 
 def test_norms_behind_convolutions_are_folded_and_others_stay():
     network = settled(Normed())
-    folded = fold(network)
+    folded = fold(network, ANY)
     assert norms(folded) == ["alone"]
     assert norms(network) == ["norm1", "norm2", "alone"], "the network itself is left as it was"
     with torch.no_grad():
@@ -85,21 +88,21 @@ def test_norms_behind_convolutions_are_folded_and_others_stay():
 
 def test_a_norm_that_cannot_be_folded_is_not():
     network = settled(Shared())
-    assert fold(network) is network
+    assert fold(network, ANY) is network
 
 
 def test_norms_in_training_and_norms_of_the_picture_at_hand_are_left_alone():
     training = settled(Normed()).train()
-    assert fold(training) is training
+    assert fold(training, ANY) is training
     network = MODELS["deblurgan-v2-mobilenet"].build().eval()
-    assert norms(fold(network)) == norms(network)
+    assert len(norms(fold(network, ANY))) == len(norms(network)) > 0
 
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("size", [(50, 70), (1, 1), (2, 9)])
 def test_a_picture_made_of_a_doubled_map_is_computed_from_the_small_one(size, bias):
     network = Doubled(bias=bias)
-    folded = fold(network)
+    folded = fold(network, ANY)
     assert isinstance(folded.get_submodule("last"), DoubledConvolution)
     assert isinstance(network.last, nn.Conv2d), "the network itself is left as it was"
     seen = []
@@ -125,15 +128,18 @@ def test_a_picture_made_of_a_doubled_map_is_computed_from_the_small_one(size, bi
     ],
 )
 def test_what_is_no_picture_of_a_map_doubled_for_it_alone_is_left(network):
-    folded = fold(network.eval())
+    folded = fold(network.eval(), ANY)
     assert not any(isinstance(module, DoubledConvolution) for module in folded.modules())
 
 
-@pytest.mark.parametrize("name", ["unet-resnet-enhance", "pix2pix-faces", "deblurgan-v2-resnet"])
+FOLDED = ["unet-resnet-enhance", "pix2pix-faces", "deblurgan-v2-resnet", "blind-wiener-deblurgan-v2"]
+
+
+@pytest.mark.parametrize("name", FOLDED)
 def test_the_networks_of_the_list_are_folded_without_a_trace_in_their_results(name):
     card = MODELS[name]
     network = STORE.load(card)[0] if STORE.availability(card).available else settled(card.build())
-    folded = fold(network, card.size.fixed)
+    folded = fold(network, card.size)
     side = card.size.fixed or 83
     x = torch.rand(1, 3, side, card.size.fixed or 70, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -149,4 +155,31 @@ def test_an_engines_networks_are_folded():
 def test_a_fold_that_is_wrong_is_thrown_away(monkeypatch):
     network = settled(Normed())
     monkeypatch.setattr(folding, "fuse_conv_bn_weights", lambda weight, bias, *args, **options: (weight, bias))
-    assert fold(network) is network
+    assert fold(network, ANY) is network
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name.startswith("deblurgan-v2")])
+def test_the_feature_pyramids_are_rewritten(name):
+    card = MODELS[name]
+    network = settled(card.build())
+    folded = fold(network, card.size)
+    meetings = [name for name, module in folded.named_modules() if isinstance(module, Meeting)]
+    published = card.checkpoints[0].url is not None
+    assert meetings == ["fpn.td1", "fpn.td2", "fpn.td3", "smooth"] + ["smooth2"] * published
+    assert not any(isinstance(module, Meeting) for module in network.modules()), "the network itself is left as it was"
+    x = torch.rand(1, 3, card.size.minimum + 3, 197, generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        assert (folded(x) - network(x)).abs().max() <= 1e-4
+
+
+class Wrong(Normed):
+    """Believes to know a quicker way."""
+
+    def rewrite(self) -> None:
+        self.second = nn.Conv2d(4, 3, 3, padding=1)
+
+
+def test_a_rewriting_that_is_wrong_is_thrown_away_alone():
+    folded = fold(settled(Wrong()), ANY)
+    assert isinstance(folded.get_submodule("second"), nn.ConvTranspose2d)
+    assert norms(folded) == ["alone"], "norms are folded all the same"

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from restoration.architectures.deblurgan_v2 import settle
+from restoration.architectures.norms import settle
 from restoration.errors import OptionError
 from restoration.registry import MODELS
 from restoration.training.data import Pairs, load_pictures

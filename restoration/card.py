@@ -84,6 +84,11 @@ class Checkpoint:
         return self.url is None
 
 
+def trained_here(model: str) -> Checkpoint:
+    """The weights of a model that this project trained, bundled under its name."""
+    return Checkpoint(name="restoration", filename=f"{model}.safetensors", licence="see weights/README.md")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelCard:
     """The facts about one model.

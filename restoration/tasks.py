@@ -43,7 +43,7 @@ ENHANCE = Task(
     endpoint="enhance",
     suffix="enhanced",
     sentence="Cleans noise, JPEG blocks and softness at the same size.",
-    default_model="unet-resnet-enhance",
+    default_model="residual-unet-enhance",
     baseline="the degraded input",
 )
 ENLARGE = Task(

@@ -12,17 +12,19 @@ The kernel is measured once for a whole picture (`observe`) and handed to every 
 Knows nothing of files, tiles or devices.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.architectures.deblurgan_v2 import PROVENANCE as DEBLURGAN_V2
-from restoration.architectures.deblurgan_v2 import DeblurGANv2, light_resnet
-from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma, wiener
+from restoration.architectures.deblurgan_v2 import DeblurGANv2, light_mobilenet, light_resnet
+from restoration.architectures.deconvolution import wiener
+from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma
 from restoration.architectures.residual_unet import ResidualUNet, residual_blocks
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 WIENER_WEIGHTS = (3e-3, 3e-2)
 """Little and much smoothing: what noise leaves and what ringing leaves."""
@@ -189,9 +191,9 @@ def with_unet(
     return BlindDeconvolution(ResidualUNet(widths, depths, inputs=INPUTS, outputs=OUTPUTS))
 
 
-def with_deblurgan() -> BlindDeconvolution:
-    """Mended by DeblurGAN-v2's feature pyramid over the light ResNet."""
-    return BlindDeconvolution(light_resnet(inputs=INPUTS, outputs=OUTPUTS))
+def with_deblurgan(build: Callable[..., DeblurGANv2] = light_resnet) -> BlindDeconvolution:
+    """Mended by DeblurGAN-v2's feature pyramid, over the light ResNet or over what `build` takes."""
+    return BlindDeconvolution(build(inputs=INPUTS, outputs=OUTPUTS))
 
 
 CARDS: tuple[ModelCard, ...] = (
@@ -202,9 +204,7 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="Measures how the camera shook, undoes it by Wiener deconvolution and mends what that leaves.",
         task="deblur",
         build=with_unet,
-        checkpoints=(
-            Checkpoint(name="restoration", filename="blind-wiener-unet.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here("blind-wiener-unet"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
@@ -220,16 +220,28 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="Measures how the camera shook and undoes it, as the Blind Wiener U-Net; DeblurGAN-v2 mends the rest.",
         task="deblur",
         build=with_deblurgan,
-        checkpoints=(
-            Checkpoint(
-                name="restoration", filename="blind-wiener-deblurgan-v2.safetensors", licence="see weights/README.md"
-            ),
-        ),
+        checkpoints=(trained_here("blind-wiener-deblurgan-v2"),),
         provenance=DEBLURGAN_V2,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
         margin=160,
         gigaflop_per_megapixel=147.19,
+        observes=768,
+        half=True,
+    ),
+    ModelCard(
+        name="blind-wiener-mobilenet",
+        family="blind-wiener-mobilenet",
+        title="Blind Wiener DeblurGAN-v2, MobileNetV2",
+        sentence="Measures how the camera shook and undoes it; a light MobileNetV2 pyramid mends the rest.",
+        task="deblur",
+        build=partial(with_deblurgan, light_mobilenet),
+        checkpoints=(trained_here("blind-wiener-mobilenet"),),
+        provenance=DEBLURGAN_V2,
+        size=SizeRule(multiple_of=32, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=112,
+        gigaflop_per_megapixel=59.71,
         observes=768,
         half=True,
     ),

@@ -18,7 +18,9 @@ from restoration.architectures.doubling import Meeting, double, meet
 from restoration.architectures.norms import Norm, Statistics, with_statistics
 from restoration.architectures.resnet import ResNetFeatures
 from restoration.architectures.timm_encoders import InceptionResNetV2Features, MobileNetV2Features, official_key_map
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling, trained_here
+
+MOBILENET = (16, 24, 32, 64, 160)  # channels of MobileNetV2's maps
 
 
 class Head(nn.Module):
@@ -173,10 +175,18 @@ def light_resnet(inputs: int = 3, outputs: int = 3) -> DeblurGANv2:
     )
 
 
+def light_mobilenet(inputs: int = 3, outputs: int = 3) -> DeblurGANv2:
+    """Over MobileNetV2 (imports timm), with the light pyramid and frozen statistics of what is trained here."""
+    return DeblurGANv2(
+        partial(MobileNetV2Features, inputs), MOBILENET,
+        fpn_width=96, head_width=32, statistics="frozen", upsampling="shuffle", outputs=outputs,
+    )  # fmt: skip
+
+
 def published_mobilenet(statistics: Statistics = "image") -> DeblurGANv2:
     """The published network over MobileNetV2 (imports timm)."""
     return DeblurGANv2(
-        MobileNetV2Features, (16, 24, 32, 64, 160),
+        MobileNetV2Features, MOBILENET,
         fpn_width=128, head_width=64, statistics=statistics, padding="gray",
     )  # fmt: skip
 
@@ -208,9 +218,7 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="A feature pyramid over a light ResNet, trained here on random camera shake.",
         task="deblur",
         build=light_resnet,
-        checkpoints=(
-            Checkpoint(name="restoration", filename="deblurgan-v2-resnet.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here("deblurgan-v2-resnet"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,

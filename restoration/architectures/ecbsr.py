@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 _SLOPE = 0.1  # of the leaky ReLU
 _KEYS = -0.5  # the cubic's parameter, Pillow's and MATLAB's
@@ -91,9 +91,7 @@ def _card(scale: int) -> ModelCard:
         sentence="A chain of twelve small convolutions: a sixth of EDSR's work, nearly as sharp.",
         task="enlarge",
         build=partial(ECBSR, scale),
-        checkpoints=(
-            Checkpoint(name="restoration", filename=f"ecbsr-x{scale}.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here(f"ecbsr-x{scale}"),),
         provenance=PROVENANCE,
         scale=scale,
         size=SizeRule(),

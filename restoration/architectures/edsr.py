@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # RGB mean of DIV2K, as published
 
@@ -127,9 +127,7 @@ def _baseline(scale: int) -> ModelCard:
         task="enlarge",
         build=partial(EDSR, scale),
         checkpoints=(
-            Checkpoint(
-                name="restoration", filename=f"edsr-baseline-x{scale}.safetensors", licence="see weights/README.md"
-            ),
+            trained_here(f"edsr-baseline-x{scale}"),
             Checkpoint(
                 name="official",
                 filename=name,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from restoration.architectures.resnet import Channels, stages, stem, timm_resnet
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,9 +151,7 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="A U-Net trained on noise, JPEG, softness and lost resolution together.",
         task="enhance",
         build=partial(FastaiUNet, ENHANCE_TRUNK),
-        checkpoints=(
-            Checkpoint(name="restoration", filename="unet-resnet-enhance.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here("unet-resnet-enhance"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=1, minimum=1),
         tiling=Tiling.MARGIN,

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 SIDE = 256
 _DEPTH = 8
@@ -107,9 +107,7 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="The pix2pix generator at half width, trained on worn faces of 256 x 256 pixels.",
         task="faces",
         build=partial(Pix2Pix, 32, residual=True, dropout=0.0),
-        checkpoints=(
-            Checkpoint(name="restoration", filename="pix2pix-faces.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here("pix2pix-faces"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=SIDE, minimum=SIDE, fixed=SIDE),
         tiling=Tiling.NEVER,

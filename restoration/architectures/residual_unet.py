@@ -1,4 +1,4 @@
-"""A plain U-Net of residual blocks on unshuffled pixels: a light deblurrer and a face restorer, both trained here.
+"""A plain U-Net of residual blocks on unshuffled pixels: light networks that deblur, enhance and restore faces.
 
 U-Net (Ronneberger et al. 2015) over EDSR's residual blocks (Lim et al. 2017); pixel unshuffling (Shi et al. 2016, the
 other way round) brings the picture to a quarter of its size without losing a value, so that all convolutions are dense
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from restoration.architectures.edsr import ResidualBlock
 from restoration.architectures.pix2pix import SIDE
-from restoration.card import Checkpoint, ModelCard, Provenance, SizeRule, Tiling
+from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
 
 _UNSHUFFLE = 4
 
@@ -84,16 +84,27 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="A light U-Net of residual blocks, trained here on random camera shake.",
         task="deblur",
         build=partial(ResidualUNet, (96, 128, 160), (3, 3, 3)),
-        checkpoints=(
-            Checkpoint(
-                name="restoration", filename="residual-unet-deblur.safetensors", licence="see weights/README.md"
-            ),
-        ),
+        checkpoints=(trained_here("residual-unet-deblur"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
         margin=64,
         gigaflop_per_megapixel=208.0,
+        half=True,
+    ),
+    ModelCard(
+        name="residual-unet-enhance",
+        family="residual-unet-enhance",
+        title="Residual U-Net for enhancing",
+        sentence="A light U-Net of residual blocks, trained on soft, noisy and compressed photographs.",
+        task="enhance",
+        build=partial(ResidualUNet, (64, 128, 192), (2, 3, 4)),
+        checkpoints=(trained_here("residual-unet-enhance"),),
+        provenance=PROVENANCE,
+        size=SizeRule(multiple_of=16, minimum=1),
+        tiling=Tiling.MARGIN,
+        margin=96,
+        gigaflop_per_megapixel=125.6,
         half=True,
     ),
     ModelCard(
@@ -103,9 +114,7 @@ CARDS: tuple[ModelCard, ...] = (
         sentence="A light U-Net of residual blocks, trained on worn faces of 256 x 256 pixels.",
         task="faces",
         build=partial(ResidualUNet, (64, 128, 192), (2, 3, 4)),
-        checkpoints=(
-            Checkpoint(name="restoration", filename="residual-unet-faces.safetensors", licence="see weights/README.md"),
-        ),
+        checkpoints=(trained_here("residual-unet-faces"),),
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=SIDE, minimum=SIDE, fixed=SIDE),
         tiling=Tiling.NEVER,

@@ -12,13 +12,17 @@ from torch.nn import functional as F
 
 
 class MobileNetV2Features(nn.Module):
-    """timm's `mobilenetv2_100` up to the second 160-channel block: maps of 16, 24, 32, 64 and 160 channels."""
+    """timm's `mobilenetv2_100` up to the second 160-channel block: maps of 16, 24, 32, 64 and 160 channels.
 
-    def __init__(self) -> None:
+    Args:
+        inputs: channels of the picture.
+    """
+
+    def __init__(self, inputs: int = 3) -> None:
         super().__init__()
         from timm import create_model
 
-        whole = create_model("mobilenetv2_100", pretrained=False, num_classes=0)
+        whole = create_model("mobilenetv2_100", pretrained=False, num_classes=0, in_chans=inputs)
         *blocks, last = list(whole.blocks)[:6]  # type: ignore[arg-type]
         self.conv_stem, self.bn1, self.blocks = (
             whole.conv_stem,
@@ -27,7 +31,7 @@ class MobileNetV2Features(nn.Module):
         )
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        """(B, 3, H, W) -> maps at strides 2, 4, 8, 16 and 32."""
+        """(B, inputs, H, W) -> maps at strides 2, 4, 8, 16 and 32."""
         maps = [self.blocks[0](self.bn1(self.conv_stem(x)))]  # type: ignore[operator]
         for index in (1, 2, 3):
             maps.append(self.blocks[index](maps[-1]))

@@ -181,7 +181,7 @@ def _open(session: Session, *, resume_at: int | None) -> None:
     if session.processes.main:
         if folder.begin(resume_at=resume_at):
             session.display.say("the training that was here is now previous.pt; --resume would have gone on with it")
-        folder.write_json("recipe.json", describe(recipe))
+        folder.write_json("recipe.json", {**describe(recipe), "warm_start": _warm_start(session)})
         folder.write_json("environment.json", environment(device, session.processes.count))
     session.display.say(f"{recipe.name} on {device}, step {session.run.step}: {session.pictures.describe()}")
 
@@ -254,6 +254,11 @@ def _finish(session: Session) -> Path:
     return path
 
 
+def _warm_start(session: Session) -> str | None:
+    """The card whose weights the training began with, which a resumed one no longer reads."""
+    return session.run.notes.get("warm_start", session.recipe.warm_start)
+
+
 def _facts(session: Session) -> dict[str, Any]:
     run, recipe, device = session.run, session.recipe, session.processes.device
     last = session.folder.rows()[-1]
@@ -265,7 +270,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "batch": recipe.batch * session.processes.count,
         "seed": session.seed,
         "pictures": len(session.pictures.train),
-        "warm_start": run.notes.get("warm_start", recipe.warm_start),
+        "warm_start": _warm_start(session),
         "start": run.notes.get("start"),
         "losses": describe_losses(recipe, run.notes),
         "hardware": _hardware(device),

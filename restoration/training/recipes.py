@@ -234,6 +234,12 @@ RECIPES: dict[str, Recipe] = {
             optimiser="muon", frequency=2.0, settle=0.6, initialise=start_as_identity,
         ),
         Recipe(
+            name="blind-wiener-mobilenet", model="blind-wiener-mobilenet", folder="train/general",
+            warm_start="blind-wiener-unet", fixed="refiner", pairs=not_prepared,
+            prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=1e-3,
+            optimiser="muon", frequency=2.0, settle=0.6, initialise=start_as_identity,
+        ),
+        Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",
             pairs=partial(shake_pairs, 128), tile_minimum=232, batch=8, learning_rate=5e-4,
             frequency=2.0, initialise=quiet_residuals,
@@ -242,6 +248,11 @@ RECIPES: dict[str, Recipe] = {
             name="unet-resnet-enhance", model="unet-resnet-enhance", folder="train/general",
             pairs=partial(wear_pairs, 128), tile_minimum=232, batch=16, learning_rate=1e-3,
             build=partial(dynamic_unet, ENHANCE_TRUNK), initialise=start_as_copy, engine="fastai", optimiser="muon",
+        ),
+        Recipe(
+            name="residual-unet-enhance", model="residual-unet-enhance", folder="train/general",
+            pairs=partial(wear_pairs, 128), tile_minimum=232, batch=16, learning_rate=1e-3, optimiser="muon",
+            warm_start="residual-unet-faces", initialise=quiet_residuals,
         ),
         Recipe(
             name="pix2pix-faces", model="pix2pix-faces", folder="train/faces",

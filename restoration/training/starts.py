@@ -44,9 +44,11 @@ def start_as_identity(network: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     with torch.no_grad():
+        for module in network.modules():
+            last = getattr(module, "bn3", None) or getattr(module, "bn2", None)  # of timm's blocks and of ours
+            if isinstance(last, nn.BatchNorm2d) and getattr(module, "has_skip", True):
+                last.weight.fill_(0.2)
         for name, parameter in network.named_parameters():
-            if name.endswith("bn2.weight"):
-                parameter.fill_(0.2)
             if name.endswith("final.weight"):
                 parameter.mul_(0.05)
 

@@ -75,10 +75,10 @@ def model_note(card: ModelCard, measured: str) -> str:
 
 def fast_note(facts: Mapping[str, Any]) -> str:
     """What the fast precision gives and takes, as its certificate says (`restoration.inference.fast`)."""
-    return (
-        f"8-bit arithmetic: about {facts['speedup']:.1f} times as fast, measured when it was made,"
-        f" for up to {facts['loss_db']:.2f} dB of quality."
-    )
+    loss = facts["loss_db"]
+    price = f"up to {loss:.2f} dB" if loss >= 0.005 else "less than 0.01 dB"
+    gain = f"about {facts['speedup']:.1f} times as fast, measured when it was made"
+    return f"8-bit arithmetic: {gain}, for {price} of quality."
 
 
 def broken_models(models: Iterable[tuple[str, str]]) -> str:

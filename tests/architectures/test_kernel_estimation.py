@@ -9,15 +9,9 @@ from hypothesis import strategies as st
 from skimage import data
 from torch import Tensor
 
-from restoration.architectures import kernel_estimation
-from restoration.architectures.kernel_estimation import (
-    KERNEL_SIDE,
-    RAW_SIDE,
-    continued,
-    estimate_kernel,
-    fast_length,
-    wiener,
-)
+from restoration.architectures import deconvolution, kernel_estimation
+from restoration.architectures.deconvolution import continued, fast_length, wiener
+from restoration.architectures.kernel_estimation import KERNEL_SIDE, RAW_SIDE, estimate_kernel
 
 
 def stroke(side: int = 15) -> Tensor:
@@ -67,8 +61,8 @@ def test_the_wiener_filter_inverts_a_known_blur() -> None:
 
 def test_the_wiener_filter_is_the_minimum_of_its_energy(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gradient of |k * x - y|^2 + w |grad x|^2 vanishes at its result, computed without a transform."""
-    monkeypatch.setattr(kernel_estimation, "continued", lambda picture, pad, shape: picture)
-    monkeypatch.setattr(kernel_estimation, "fast_length", lambda length: length)
+    monkeypatch.setattr(deconvolution, "continued", lambda picture, pad, shape: picture)
+    monkeypatch.setattr(deconvolution, "fast_length", lambda length: length)
     y, kernel, weight = torch.rand(1, 1, 30, 40), stroke()[2:13, 2:13], 0.02
     kernel = kernel / kernel.sum()
     x = wiener(y, kernel[None], (weight,), pad=0).requires_grad_()
@@ -105,7 +99,7 @@ def test_what_lies_beyond_the_edges_is_made_up_so_that_a_part_is_restored_as_the
         return float((part - whole[..., :160, :120])[..., :128, :88].square().mean().sqrt())
 
     with_surroundings = error()
-    monkeypatch.setattr(kernel_estimation, "_FILLS", 0)
+    monkeypatch.setattr(deconvolution, "_FILLS", 0)
     whole = wiener(y, kernel, (3e-3, 3e-2))
     assert with_surroundings < 0.5 * error()
 

@@ -211,7 +211,7 @@ def test_missing_weights_are_said_once_and_exit_with_1(photo, tmp_path, capsys, 
     stderr = capsys.readouterr().err
     assert code == 1
     assert stderr.count("\n") == 1
-    assert "unet-resnet-enhance" in stderr
+    assert "residual-unet-enhance" in stderr
 
 
 def test_a_bug_travels_as_it_is(command, photo, tmp_path, engine):

@@ -185,6 +185,7 @@ def test_a_training_begins_with_the_weights_that_fit_and_says_so(data: Path, tmp
     again = json.loads((tmp_path / "run" / "run.json").read_text())
     told = ("start", "warm_start", "minutes_before")
     assert [again[key] for key in told] == [facts[key] for key in told], "whatever the recipe would start with now"
+    assert json.loads((tmp_path / "run" / "recipe.json").read_text())["warm_start"] == "edsr-baseline-x2"
 
 
 def test_minutes_of_another_network_do_not_count_as_the_models_own(data: Path, tmp_path: Path) -> None:

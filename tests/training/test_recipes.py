@@ -32,7 +32,14 @@ def test_an_unknown_recipe_is_one_sentence() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["residual-unet-deblur", "residual-unet-faces", "deblurgan-v2-resnet", "unet-resnet-enhance", "pix2pix-faces"],
+    [
+        "residual-unet-deblur",
+        "residual-unet-enhance",
+        "residual-unet-faces",
+        "deblurgan-v2-resnet",
+        "unet-resnet-enhance",
+        "pix2pix-faces",
+    ],
 )
 def test_restorers_start_close_to_leaving_the_picture_alone(name: str) -> None:
     torch.manual_seed(0)

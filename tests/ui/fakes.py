@@ -71,7 +71,7 @@ CARDS = Registry(
         card("deblur-strong", "deblur-strong", "deblur", gain=3.0),
         card("deblur-broken", "deblur-broken", "deblur", build=lambda: Broken(1, 1.0)),
         card("deblur-absent", "deblur-absent", "deblur"),
-        card("unet-resnet-enhance", "unet-resnet-enhance", "enhance"),
+        card("residual-unet-enhance", "residual-unet-enhance", "enhance"),
         card("edsr-baseline-x2", "edsr-baseline", "enlarge", scale=2),
         card("edsr-baseline-x3", "edsr-baseline", "enlarge", scale=3),
         card("edsr-baseline-x4", "edsr-baseline", "enlarge", scale=4),

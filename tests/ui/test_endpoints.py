@@ -231,7 +231,7 @@ def test_a_data_url_is_accepted(client: Client, photo: Path) -> None:
         ({"scale": "2"}, "scale can be 2, 3 or 4"),
         ({"model": "edsr-baseline-x4", "scale": 2}, "x4"),
         ({"model": "edsr-baselin"}, "did you mean 'edsr-baseline'"),
-        ({"model": "unet-resnet-enhance"}, "is for enhance, not for enlarge"),
+        ({"model": "residual-unet-enhance"}, "is for enhance, not for enlarge"),
         ({"model": 7}, "model must be given by its name"),
         ({"output_format": "bmp"}, "same, png, jpeg, webp, tiff"),
         ({"output_format": ["png"]}, "same, png, jpeg, webp, tiff"),

@@ -12,6 +12,7 @@ from restoration.ui import endpoints, handlers
 from restoration.ui.desk import Desk
 from restoration.ui.page import build_page
 from restoration.ui.panel import fast_choice
+from restoration.ui.wording import fast_note
 
 WITH, WITHOUT = "ecbsr-x2", "pix2pix-faces"
 
@@ -78,3 +79,12 @@ def test_the_api_says_which_models_have_it(engine: Engine) -> None:
     assert "no model can do here" in other.api_info()["additional_description"]
     listed = {each["name"]: each["fast"] for each in endpoints.model_list(engine)}
     assert (listed[WITH], listed[WITHOUT]) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("loss", "price"),
+    [(0.0937, "up to 0.09 dB"), (0.005, "up to 0.01 dB"), (0.0015, "less than 0.01 dB"), (-0.01, "less than")],
+)
+def test_its_price_is_never_nothing(loss: float, price: str) -> None:
+    assert f" for {price}" in fast_note({"speedup": 1.28, "loss_db": loss})
+    assert "about 1.3 times" in fast_note({"speedup": 1.28, "loss_db": loss})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from restoration.card import ModelCard
-from restoration.inference.device import neutral_context, one_thread
+from restoration.inference.device import neutral_context
 
 Context = NDArray[np.float32] | None
 Prepare = Callable[[NDArray[np.float32], Context], NDArray[np.float32]]
@@ -92,7 +92,7 @@ def _without_last(network: nn.Module) -> nn.Module:
 
 
 def _computed(before: nn.Module, pixels: NDArray[np.float32], context: NDArray[np.float32]) -> NDArray[np.float32]:
-    with torch.inference_mode(), one_thread():  # as for a look at the picture: many small steps
+    with torch.inference_mode():  # some thirty steps over the whole tile: two threads are 1.75 times as fast
         x = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
         made: torch.Tensor = before(x, torch.from_numpy(context))[0]
         return made.permute(1, 2, 0).contiguous().numpy()

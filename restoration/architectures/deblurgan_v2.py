@@ -132,10 +132,7 @@ class DeblurGANv2(nn.Module):
             merged = self.smooth(fine, coarse)
         else:
             merged = self.smooth(torch.cat((double(coarse), fine), dim=1))
-        if isinstance(self.smooth2, Meeting):
-            finest = self.smooth2(map0, merged)
-        else:
-            finest = self.smooth2(self.grow(merged) + map0)
+        finest = meet(self.smooth2, map0, merged, self.grow)
         return self.final(self.grow2(finest))
 
     def rewrite(self) -> None:

@@ -8,6 +8,8 @@ arithmetic; where there are fewer outputs than a CPU computes at a time, all fou
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,17 +43,17 @@ class DoubledConvolution(nn.Module):
         return self.shuffle(self.small(x))
 
 
-def meet(smoothing: nn.Module, fine: Tensor, coarse: Tensor) -> Tensor:
-    """Smooths the sum of a map (B, C, 2 H, 2 W) and a doubled one (B, C, H, W); in fewer steps where the smoothing is a
-    `Meeting` by now."""
-    if isinstance(smoothing, Meeting):
-        return smoothing(fine, coarse)
-    return smoothing(fine + double(coarse))
-
-
 def double(x: Tensor, times: int = 2) -> Tensor:
     """Every pixel becomes a block of `times` x `times`."""
     return F.interpolate(x, scale_factor=times, mode="nearest")
+
+
+def meet(smoothing: nn.Module, fine: Tensor, coarse: Tensor, grow: Callable[[Tensor], Tensor] = double) -> Tensor:
+    """Smooths the sum of a map (B, C, 2 H, 2 W) and a coarse one made twice as large by `grow`; in fewer steps where
+    the smoothing is a `Meeting` by now, which needs no growing."""
+    if isinstance(smoothing, Meeting):
+        return smoothing(fine, coarse)
+    return smoothing(fine + grow(coarse))
 
 
 class Meeting(nn.Module):

@@ -48,9 +48,15 @@ def fold(network: nn.Module, size: SizeRule) -> nn.Module:
     with torch.no_grad():
         expected = network(picture)
         normed, doubled = _pairs(network, picture)
-        for change in (partial(_fold_norms, normed), _rewrite, partial(_fold_doublings, doubled)):
+        changes = (
+            (normed, partial(_fold_norms, normed)),
+            (any(map(_is_rewritable, network.modules())), _rewrite),
+            (doubled, partial(_fold_doublings, doubled)),
+        )
+        for change in (change for there, change in changes if there):
             changed = copy.deepcopy(network)
-            if change(changed) and _agrees(changed, picture, expected):
+            change(changed)
+            if _agrees(changed, picture, expected):
                 network = changed
     return network
 
@@ -128,29 +134,25 @@ def _pairs(network: nn.Module, picture: Tensor) -> tuple[Pairs, Pairs]:
     return once[0], once[1]
 
 
-def _rewrite(network: nn.Module) -> bool:
-    """Lets the parts that know a way compute the same in fewer steps; whether there was one."""
-    parts = [module for module in network.modules() if _is_rewritable(module)]
-    for part in parts:
+def _rewrite(network: nn.Module) -> None:
+    """Lets the parts that know a way compute the same in fewer steps."""
+    for part in [module for module in network.modules() if _is_rewritable(module)]:
         part.rewrite()
-    return bool(parts)
 
 
-def _fold_doublings(doubled: Pairs, network: nn.Module) -> bool:
-    """Computes pictures on the maps before they are doubled; whether there was one."""
+def _fold_doublings(doubled: Pairs, network: nn.Module) -> None:
+    """Computes pictures on the maps before they are doubled."""
     for name, follower in doubled:
         convolution = network.get_submodule(follower)
         assert isinstance(convolution, nn.Conv2d)
         network.set_submodule(name, nn.Identity())
         network.set_submodule(follower, DoubledConvolution(convolution))
-    return bool(doubled)
 
 
-def _fold_norms(normed: Pairs, network: nn.Module) -> bool:
-    """Gives convolutions the arithmetic of the norms behind them; whether there was one."""
+def _fold_norms(normed: Pairs, network: nn.Module) -> None:
+    """Gives convolutions the arithmetic of the norms behind them."""
     for name, follower in normed:
         _fold_norm(network, name, follower)
-    return bool(normed)
 
 
 def _fold_norm(network: nn.Module, name: str, follower: str) -> None:

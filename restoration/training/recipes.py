@@ -164,6 +164,11 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
 _TILES: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232}
 _EDSR: dict[str, Any] = {**_TILES, "batch": 8}
 _ECBSR: dict[str, Any] = {**_TILES, "batch": 16}
+_PYRAMID_MENDER: dict[str, Any] = {
+    **_TILES, "warm_start": "blind-wiener-unet", "fixed": "refiner", "pairs": not_prepared,
+    "prepare": partial(measure_pairs, 160, series=3, count=1000), "batch": 6, "learning_rate": 1e-3,
+    "optimiser": "muon", "frequency": 2.0, "settle": 0.6, "initialise": start_as_identity,
+}  # fmt: skip
 
 
 def branched(build: Callable[[], nn.Module]) -> nn.Module:
@@ -227,17 +232,11 @@ RECIPES: dict[str, Recipe] = {
             prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=5e-4,
             optimiser="muon", frequency=2.0,
         ),
-        Recipe(  # the other mender, behind the same refiner
-            name="blind-wiener-deblurgan-v2", model="blind-wiener-deblurgan-v2", folder="train/general",
-            warm_start="blind-wiener-unet", fixed="refiner", pairs=not_prepared,
-            prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=1e-3,
-            optimiser="muon", frequency=2.0, settle=0.6, initialise=start_as_identity,
+        Recipe(  # the other menders, behind the same refiner
+            name="blind-wiener-deblurgan-v2", model="blind-wiener-deblurgan-v2", **_PYRAMID_MENDER,
         ),
         Recipe(
-            name="blind-wiener-mobilenet", model="blind-wiener-mobilenet", folder="train/general",
-            warm_start="blind-wiener-unet", fixed="refiner", pairs=not_prepared,
-            prepare=partial(measure_pairs, 160, series=3, count=1000), tile_minimum=232, batch=6, learning_rate=1e-3,
-            optimiser="muon", frequency=2.0, settle=0.6, initialise=start_as_identity,
+            name="blind-wiener-mobilenet", model="blind-wiener-mobilenet", **_PYRAMID_MENDER,
         ),
         Recipe(
             name="residual-unet-deblur", model="residual-unet-deblur", folder="train/general",

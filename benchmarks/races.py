@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from benchmarks.counting import computed_part
 from benchmarks.peers import LARGEST_DIFFERENCE, cannot_run, difference, peers_of
 from benchmarks.plan import Race, Size, gigaflop, sizes_of
 from benchmarks.subjects import PUBLISHED, BenchmarkStore, calibrate, picture
@@ -46,7 +47,9 @@ class Racer:
         store = store or BenchmarkStore()
         limits = Limits(output_megapixels=400)
         self.engine = Engine(Registry([card]), store, device=device, limits=limits, backend=backend)
-        self.peers = peers_of(card, store.load(card)[0], peers) if peers else {}
+        network = store.load(card)[0]
+        self.peers = peers_of(card, network, peers) if peers else {}
+        self.computed = computed_part(card, network)
         self.report: Report | None = None
 
     def ours(self, size: Size, precision: str = "auto") -> Callable[[], object]:
@@ -88,8 +91,9 @@ def race(
     """One row of the result.
 
     `seconds` is end to end: with the picture's observation, where the network observes (`observe_seconds` of it), which
-    `gigaflop` and `roofline_share` do not count. The roofline takes its turns with the others (`ceiling` in gigaflop a
-    second). `notes` says by name why a peer was skipped or memory is not known.
+    `gigaflop` and `roofline_share` do not count. `gigaflop` is that of the network as it is drawn; of it the part
+    `computed` is left when it is folded, and that alone counts for `roofline_share`. The roofline takes its turns with
+    the others (`ceiling` in gigaflop a second). `notes` says by name why a peer was skipped or memory is not known.
 
     Args:
         roof: gigaflop a second by precision, for one that was not expected.
@@ -113,7 +117,8 @@ def race(
         "backend": report.backend, "precision": report.precision, "tiles": report.tiles,
         "seconds": seconds[OURS], "observe_seconds": report.seconds.get("observe"),
         "gigaflop": gigaflop(card, size), "gigaflop_per_second": speed,
-        "roofline_share": speed / most, "ceiling": most, "peak_megabytes": _megabytes(needed, OURS),
+        "computed": racer.computed, "roofline_share": racer.computed * speed / most, "ceiling": most,
+        "peak_megabytes": _megabytes(needed, OURS),
         "peers": {
             name: {
                 "seconds": seconds[name], "ratio": seconds[name] / seconds[OURS],

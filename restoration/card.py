@@ -20,7 +20,8 @@ class Tiling(Enum):
 
     EXACT: the margin covers the whole receptive field, tiles equal the whole picture.
     MARGIN: the field is too wide to pay for; a measured margin keeps the difference <= 1/255. (Where a network undoes a
-        shake it has measured, ringing reaches further than any margin: 99.9 % of the samples within 5/255, no seam.)
+        shake it has measured, ringing reaches further than any margin: 99 % of the samples within 1/255, all within
+        5/255, no seam.)
     SEAMS: statistics of the whole picture enter every pixel, so tiles would show.
     NEVER: the network takes one fixed size.
     """
@@ -103,9 +104,11 @@ class ModelCard:
     scale: output side / input side.
     size: which inputs the network takes.
     tiling: how it may be run in tiles.
-    receptive_margin: input pixels to each side that can reach an output pixel; None where the whole
-        picture does. Computed from the network (`tests/laws`), not guessed.
+    receptive_margin: input pixels to each side that can reach an output pixel; None where the whole picture does, and
+        for networks with strides. Computed from the network (`tests/laws`), not guessed.
     margin: the context in input pixels each tile is given when shipped.
+    surroundings: input pixels around that context which `forward(x, context, part)` is given, too, for what it computes
+        before its convolutions.
     gigaflop_per_megapixel: 2 x multiply-adds of the convolutions per million input pixels, for cost estimates.
     observes: the network looks at the picture before its tiles: `observe(x)` yields better and better contexts
         for `forward(x, context)`, from a window of at most this many pixels a side; 0 = it does not.
@@ -126,6 +129,7 @@ class ModelCard:
     tiling: Tiling = Tiling.EXACT
     receptive_margin: int | None = None
     margin: int = 0
+    surroundings: int = 0
     gigaflop_per_megapixel: float
     observes: int = 0
     half: bool = False

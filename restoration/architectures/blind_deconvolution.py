@@ -14,6 +14,7 @@ Knows nothing of files, tiles or devices.
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 
 from restoration.architectures.deblurgan_v2 import PROVENANCE as DEBLURGAN_V2
 from restoration.architectures.deblurgan_v2 import DeblurGANv2, light_mobilenet, light_resnet
-from restoration.architectures.deconvolution import wiener
+from restoration.architectures.deconvolution import Part, wiener
 from restoration.architectures.kernel_estimation import FRAME, KERNEL_SIDE, RAW_SIDE, estimate_kernel, luma
 from restoration.architectures.residual_unet import ResidualUNet, residual_blocks
 from restoration.card import ModelCard, Provenance, SizeRule, Tiling, trained_here
@@ -81,13 +82,13 @@ def packed(kernel: Tensor, solution: Tensor) -> Tensor:
 
 def turned_mean(refiner: nn.Module, measured: Tensor) -> Tensor:
     """The mean of a refiner's answers to the eight turned and mirrored versions of a measurement, turned back."""
+    ways = list(product((False, True), ((), (-1,), (-2,), (-2, -1))))
+    turned = [(measured.transpose(-2, -1) if swap else measured).flip(flips) for swap, flips in ways]
     total = torch.zeros_like(measured[:, :1])
-    for swap in (False, True):
-        for flips in ((), (-1,), (-2,), (-2, -1)):
-            turned = measured.transpose(-2, -1) if swap else measured
-            answer = refiner(turned.flip(flips)).flip(flips)
-            total += answer.transpose(-2, -1) if swap else answer
-    return total / 8
+    for answer, (swap, flips) in zip(refiner(torch.cat(turned)).split(len(measured)), ways, strict=True):
+        back = answer.flip(flips)
+        total += back.transpose(-2, -1) if swap else back
+    return total / len(ways)
 
 
 def placed(kernel: Tensor, threshold: float) -> Tensor:
@@ -156,22 +157,24 @@ class BlindDeconvolution(nn.Module):
         kernel[..., RAW_SIDE // 2, RAW_SIDE // 2] = 1
         return kernel
 
-    def features(self, x: Tensor, kernels: Tensor) -> Tensor:
-        """(B, 3, H, W) and (B, n, n) -> (B, 9, H, W): the picture and its deconvolutions."""
-        return torch.cat((x, wiener(x.float(), kernels, WIENER_WEIGHTS).clamp(-0.5, 1.5)), 1)
+    def features(self, x: Tensor, kernels: Tensor, part: Part | None = None) -> Tensor:
+        """(B, 3, H, W) and (B, n, n) -> (B, 9, H, W), or the part's size: the picture and its deconvolutions."""
+        deconvolved = wiener(x.float(), kernels, WIENER_WEIGHTS, part=part).clamp(-0.5, 1.5)
+        return torch.cat((x if part is None else x[(..., *part)], deconvolved), 1)
 
-    def forward(self, x: Tensor, context: Tensor | None = None) -> Tensor:
-        """(B, 3, H, W) RGB in [0, 1] -> the same shape.
+    def forward(self, x: Tensor, context: Tensor | None = None, part: Part | None = None) -> Tensor:
+        """(B, 3, H, W) RGB in [0, 1] -> the same shape, or that of the part.
 
         Args:
             context: kernels (B or 1, 1, RAW_SIDE, RAW_SIDE), as `observe` gives them; or, in training, measurements
                 (B, 2 or more, RAW_SIDE, RAW_SIDE) as `packed` makes them, which are refined first. None measures each
                 picture here.
+            part: rows and columns that are to be mended; None = all. Wiener's filter sees the whole of x.
         """
         if context is None:
             context = torch.cat([list(self.observe(picture[None]))[-1] for picture in x])
         kernels = context if context.shape[1] == 1 else self.refiner(context[:, :2])
-        return self.restorer(self.features(x, kernels[:, 0].float()))
+        return self.restorer(self.features(x, kernels[:, 0].float(), part))
 
 
 PROVENANCE = Provenance(
@@ -196,6 +199,7 @@ def with_deblurgan(build: Callable[..., DeblurGANv2] = light_resnet) -> BlindDec
     return BlindDeconvolution(build(inputs=INPUTS, outputs=OUTPUTS))
 
 
+_SURROUNDINGS = 112  # pixels that Wiener's filter sees around what is mended: nearer edges ring into it
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="blind-wiener-unet",
@@ -208,7 +212,8 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=PROVENANCE,
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=112,
+        margin=32,
+        surroundings=_SURROUNDINGS,
         gigaflop_per_megapixel=220.05,
         observes=768,
         half=True,
@@ -224,7 +229,8 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=DEBLURGAN_V2,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=160,
+        margin=128,
+        surroundings=_SURROUNDINGS,
         gigaflop_per_megapixel=147.19,
         observes=768,
         half=True,
@@ -240,7 +246,8 @@ CARDS: tuple[ModelCard, ...] = (
         provenance=DEBLURGAN_V2,
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
-        margin=112,
+        margin=64,
+        surroundings=_SURROUNDINGS,
         gigaflop_per_megapixel=59.71,
         observes=768,
         half=True,

@@ -14,7 +14,13 @@ from torch.nn import functional as F
 _FILLS, _FILL_WEIGHT = 2, 0.1  # rounds, and how smoothly the surroundings are made
 
 
-def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: int = 40) -> Tensor:
+Part = tuple[slice, slice]
+"""Rows and columns of a picture, whole numbers of pixels from its top left."""
+
+
+def wiener(
+    blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: int = 40, part: Part | None = None
+) -> Tensor:
     """Deconvolution with a known kernel: min |k * x - y|^2 + w |grad x|^2, in closed form (Wiener's filter for noise
     whose power grows against the picture's as the square of the frequency).
 
@@ -27,8 +33,9 @@ def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: in
         kernels: (B, n, n), n odd, sum 1; a delta gives the picture back, slightly smoothed.
         weights: of the gradients, one result each; larger is smoother.
         pad: pixels by which the picture is continued on every side, for the transform's periodic world.
+        part: of the picture, what is returned; None = all.
 
-    Returns: (B, len(weights) * C, H, W), not clipped.
+    Returns: (B, len(weights) * C, H, W), or the part's height and width; not clipped.
     """
     height, width = blurred.shape[-2:]
     periodic = continued(blurred, pad, (fast_length(height + 2 * pad), fast_length(width + 2 * pad)))
@@ -42,8 +49,9 @@ def wiener(blurred: Tensor, kernels: Tensor, weights: tuple[float, ...], pad: in
         periodic[inner] = blurred
     numerator = transfer.conj() * torch.fft.rfft2(periodic)
     gains = [(power + weight * roughness).reciprocal() for weight in weights]
-    results = [torch.fft.irfft2(scaled(numerator, gain), s=shape)[inner] for gain in gains]
-    return torch.cat(results, dim=1)
+    rows, columns = part or (slice(0, height), slice(0, width))
+    kept = (..., slice(pad + rows.start, pad + rows.stop), slice(pad + columns.start, pad + columns.stop))
+    return torch.cat([torch.fft.irfft2(scaled(numerator, gain), s=shape)[kept] for gain in gains], dim=1)
 
 
 def continued(picture: Tensor, pad: int, shape: tuple[int, int]) -> Tensor:

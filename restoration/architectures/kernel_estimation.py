@@ -99,22 +99,28 @@ class _Latent:
         numerator, power = transfer.conj() * self.spectrum, paired(power_of(transfer))
         latent, coupling = self.periodic, 2 * sparsity
         while coupling < _COUPLING_LIMIT:
-            self._few_gradients(latent, sparsity / coupling)
-            torch.fft.rfft2(self.divergence, out=self.total)
-            torch.add(numerator, self.total, alpha=-coupling, out=self.total)
+            if self._few_gradients(latent, sparsity / coupling):
+                torch.fft.rfft2(self.divergence, out=self.total)
+                torch.add(numerator, self.total, alpha=-coupling, out=self.total)
+            else:
+                self.total.copy_(numerator)
             torch.add(power, self.roughness, alpha=coupling, out=self.divisor)
             torch.view_as_real(self.total).div_(self.divisor)
             latent = torch.fft.irfft2(self.total, s=self.shape, out=self.latent)
             coupling *= _COUPLING_GROWTH
         return latent[self.inner]
 
-    def _few_gradients(self, latent: Tensor, least: float) -> None:
-        """The divergence of those gradients whose square is at least this; the others become 0."""
+    def _few_gradients(self, latent: Tensor, least: float) -> bool:
+        """The divergence of those gradients whose square is at least this; the others become 0. -> Whether there are
+        any: in the first step most pictures have none."""
         across, down = _difference(latent, 1, self.across), _difference(latent, 0, self.down)
         torch.mul(across, across, out=self.strength).addcmul_(down, down)
+        if float(self.strength.max()) < least:
+            return False
         kept = torch.ge(self.strength, least, out=self.strength)
         _difference(across.mul_(kept), 1, self.divergence, back=True)
         self.divergence.add_(_difference(down.mul_(kept), 0, self.strength, back=True))
+        return True
 
 
 class _LeastSquares:

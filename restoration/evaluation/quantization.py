@@ -161,7 +161,21 @@ def _body_input(card: ModelCard, network: Any, prepare: Callable[..., Any], pict
     context = None
     if card.observes:
         *_, context = observe_picture(network, pixels, "cpu")
-    return (prepare(pixels, context) - MIDDLE)[None]
+    return (prepare(pixels, context, None) - MIDDLE)[None]
+
+
+def _is_last(convolution: Any) -> bool:
+    """Whether no other convolution comes behind it."""
+    seen, waiting = set(), [convolution]
+    while waiting:
+        for output in waiting.pop().outputs():
+            for op in (target.get_node() for target in output.get_target_inputs()):
+                if op.get_type_name() in _CONVOLUTIONS:
+                    return False
+                if op.get_friendly_name() not in seen:
+                    seen.add(op.get_friendly_name())
+                    waiting.append(op)
+    return True
 
 
 def _with_int8(nncf: Any, graph: Any, inputs: list[NDArray[np.float32]]) -> Any:
@@ -169,7 +183,8 @@ def _with_int8(nncf: Any, graph: Any, inputs: list[NDArray[np.float32]]) -> Any:
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet
 
     operations = graph.get_ordered_ops()
-    convolutions = [op.get_friendly_name() for op in operations if op.get_type_name() in _CONVOLUTIONS]
+    convolutions = [op for op in operations if op.get_type_name() in _CONVOLUTIONS]
+    kept = [op.get_friendly_name() for op in (convolutions[0], *filter(_is_last, convolutions))]
     others = {op.get_type_name() for op in operations} - _CONVOLUTIONS - _NO_ARITHMETIC
     with redirect_stdout(StringIO()):  # its progress bars
         return nncf.quantize(
@@ -177,7 +192,7 @@ def _with_int8(nncf: Any, graph: Any, inputs: list[NDArray[np.float32]]) -> Any:
             nncf.Dataset(inputs),
             subset_size=len(inputs),
             preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=nncf.IgnoredScope(names=[convolutions[0], convolutions[-1]], types=sorted(others)),
+            ignored_scope=nncf.IgnoredScope(names=sorted({*kept}), types=sorted(others)),
             advanced_parameters=AdvancedQuantizationParameters(
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX  # nothing seen is clipped
             ),

@@ -41,7 +41,7 @@ class Canvas:
             self._result[core.slices(self._scale)] = samples
             return
         self._waiting.append((core, samples))
-        seen_from = min((tile.context.top for tile in left), default=len(self._result))
+        seen_from = min((tile.area.top for tile in left), default=len(self._result))
         unseen = [(box, made) for box, made in self._waiting if box.bottom <= seen_from]
         self._waiting = [(box, made) for box, made in self._waiting if box.bottom > seen_from]
         for box, made in unseen:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from restoration.card import ModelCard
 from restoration.errors import OptionError
+from restoration.inference.tiling import Box
 
 DEVICES = ("auto", "cpu", "cuda")
 _HALF = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -83,6 +84,8 @@ def call_network(
     device: str,
     precision: str,
     context: NDArray[np.float32] | None = None,
+    *,
+    part: Box | None = None,
 ) -> NDArray[np.float32]:
     """One forward pass.
 
@@ -91,14 +94,16 @@ def call_network(
         pixels: (height, width, 3) RGB in 0..1, or (n, ...); as a tensor it is channels-last without a copy.
         precision: "fp32", or "bf16" or "fp16" for autocast with the input and the answer in fp32.
         context: what `observe_picture` gave, for a network that observes.
+        part: of the pixels, what the answer is for; None = all.
 
     Returns: (height * scale, width * scale, 3), or (n, ...), not clamped. Tensors are moved before they are permuted:
         in a forked worker nothing may be computed by the CPU's thread pool, which does not survive a fork.
     """
     x = torch.from_numpy(pixels.reshape(-1, *pixels.shape[-3:])).to(torch_device(device)).permute(0, 3, 1, 2)
     more = () if context is None else (torch.from_numpy(context).to(torch_device(device)),)
+    told = {} if part is None else {"part": part.slices()}
     with computing(device, precision):
-        answer = network(x, *more).float().permute(0, 2, 3, 1)
+        answer = network(x, *more, **told).float().permute(0, 2, 3, 1)
         return (answer[0] if pixels.ndim == 3 else answer).contiguous().cpu().numpy()
 
 

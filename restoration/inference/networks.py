@@ -30,6 +30,7 @@ from restoration.inference.device import (
 from restoration.inference.fast import INT8, read_fast
 from restoration.inference.folding import fold
 from restoration.inference.runner import Ready
+from restoration.inference.tiling import Box
 from restoration.weights import WeightStore
 
 if TYPE_CHECKING:
@@ -69,7 +70,11 @@ class Loaded:
         self._pixels = 0  # of the picture at hand
 
     def __call__(
-        self, pixels: NDArray[np.float32], precision: str, context: NDArray[np.float32] | None = None
+        self,
+        pixels: NDArray[np.float32],
+        precision: str,
+        context: NDArray[np.float32] | None = None,
+        part: Box | None = None,
     ) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3); a second thread waits here.
 
@@ -77,13 +82,14 @@ class Loaded:
 
         Args:
             context: what the last of `observe` was, for a network that observes.
+            part: of the pixels, what the answer is for; None = all. For a card with `surroundings`.
         """
         with self._lock:
             self._count(pixels.size // pixels.shape[-1])
             while True:
-                backend, used = self._choose(precision, min(pixels.shape[-3:-1]))
+                backend, used = self._choose(precision, min((part.height, part.width) if part else pixels.shape[-3:-1]))
                 try:
-                    return backend(pixels, context)
+                    return backend(pixels, context, part)
                 except BackendFailed as failure:
                     self._give_up(failure, used)
 

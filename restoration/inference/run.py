@@ -279,7 +279,7 @@ def _squares(whole: Box, side: int | None) -> Iterator[Tile]:
     """The tiles before a plan: the picture, or the squares of a row of them."""
     for left in range(0, whole.right, side or whole.right):
         square = Box(0, left, whole.bottom, left + (side or whole.right))
-        yield Tile(square, square)
+        yield Tile(square, square, square)
 
 
 def _value_range(color: Samples) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from restoration.images.document import Samples
 from restoration.inference.tiling import Box, Tile
 
 Observe = Callable[[NDArray[np.float32]], Iterator[NDArray[np.float32]]]
-Call = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+Call = Callable[..., NDArray[np.float32]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,22 +108,35 @@ def run_job(call: Call, job: Job) -> Generator[Finished]:
     """Computes a job's tiles in order; closing the generator stops between two calls.
 
     Args:
-        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3); with batches, (n, ...) -> (n, ...), too.
+        call: (h, w, 3) float32 in 0..1 -> (h * scale, w * scale, 3); with batches, (n, ...) -> (n, ...), too. Where
+            tiles have surroundings, `call(pixels, part=box)` answers for a part of the pixels alone.
     """
     for first in range(0, len(job.tiles), job.batch):
         tiles = job.tiles[first : first + job.batch]
-        pictures = [network_input(job.color, tile.context, minimum=job.minimum) for tile in tiles]
+        pictures = [network_input(job.color, tile.area, minimum=job.minimum) for tile in tiles]
         pixels = pictures[0] if len(tiles) == 1 else np.stack(pictures)
         del pictures
+        part = _part(tiles[0], pixels)
         started = time.perf_counter()
-        answer = call(pixels)
+        answer = call(pixels) if part is None else call(pixels, part=part)
         seconds = (time.perf_counter() - started) / len(tiles)
-        expected = (*pixels.shape[:-3], pixels.shape[-3] * job.scale, pixels.shape[-2] * job.scale, 3)
+        height, width = pixels.shape[-3:-1] if part is None else (part.height, part.width)
+        expected = (*pixels.shape[:-3], height * job.scale, width * job.scale, 3)
         if answer.shape != expected:
             raise ValueError(f"{job.model} made {answer.shape} of {pixels.shape}, not {expected}")
         del pixels  # finishing takes memory, too
         for index, tile in enumerate(tiles, first):
             yield Finished(index, _finish(answer if len(tiles) == 1 else answer[index - first], job, tile), seconds)
+
+
+def _part(tile: Tile, pixels: NDArray[np.float32]) -> Box | None:
+    """The part of what was cut that the network is to answer for; None for all of it."""
+    if tile.area == tile.context:
+        return None
+    part = tile.context.within(tile.area)
+    height = part.height if tile.area.height > part.height else pixels.shape[-3]  # continued to the least side
+    width = part.width if tile.area.width > part.width else pixels.shape[-2]
+    return Box(part.top, part.left, part.top + height, part.left + width)
 
 
 def sizes(job: Job) -> Counter[tuple[int, int]]:
@@ -192,10 +205,8 @@ def _white(dtype: np.dtype[Any]) -> np.float32:
 
 def _finish(answer: NDArray[np.float32], job: Job, tile: Tile) -> Samples | None:
     """Cuts the core out of the network's answer, makes gray gray again, mixes by strength, and rounds."""
-    core, context = tile.core, tile.context
-    top, left = core.top - context.top, core.left - context.left
-    inner = Box(top, left, top + core.height, left + core.width)
-    values: NDArray[np.float32] = answer[inner.slices(job.scale)]
+    core = tile.core
+    values: NDArray[np.float32] = answer[core.within(tile.context).slices(job.scale)]
     if not np.isfinite(values).all():
         return None
     if job.color.shape[2] == 1:

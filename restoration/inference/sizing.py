@@ -33,7 +33,7 @@ _GUESSED_GPU_GIGAFLOPS = 5000.0  # far below any GPU of the last years: the firs
 _MOST_OUTPUT_PIXELS = {"cpu": 2e6, "cuda": 8e6}
 # A megapixel of output takes 0.1 to 0.3 GB by OpenVINO; by torch in fp32, of EDSR x2, about 0.7 GB.
 _MOST_BYTES, _BYTES_PER_OUTPUT_PIXEL = 1000.0, {"bf16": 600.0, "fp16": 600.0}  # on a GPU: an estimate, with room
-_OBSERVING_SHARE = 0.45  # what only torch computes, in front of the network, takes memory, too
+_OBSERVING_SHARE = 0.35  # what only torch computes, in front of the network and of more than a tile, takes memory, too
 _REMEMBERED = 15
 _PROBE_SIDES = (64, 512)
 _PROBE_CALLS = 3
@@ -111,13 +111,14 @@ def _seconds(call: Callable[[NDArray[np.float32]], object], pixels: NDArray[np.f
 
 def grid_for(card: ModelCard, height: int, width: int) -> Grid:
     """The rules a card's tiles obey on a picture of that size (pixels)."""
-    strided = card.tiling is not Tiling.EXACT
+    strided = card.tiling is not Tiling.EXACT and card.receptive_margin is None
     return Grid(
         height=height,
         width=width,
         margin=card.margin,
         align=lcm(card.size.multiple_of, DEEPEST_STRIDE) if strided else card.size.multiple_of,
         smallest=max(SMALLEST_CORE, card.size.minimum, 2 * card.margin),  # or the margins cost more than the picture
+        surroundings=card.surroundings,
     )
 
 

@@ -3,7 +3,8 @@
 Pure integers: knows nothing of torch, pixels or time. Every tile has a core (the cores cover the picture once) and a
 context (the core and at least `margin` pixels around it, but nothing beyond the picture's border). All contexts of a
 cut have one size: what runs them then needs one plan of its memory, and one graph. Contexts begin on multiples of
-`align`, so that a network with strides sees every tile on the grid it sees the whole picture on.
+`align`, so that a network with strides sees every tile on the grid it sees the whole picture on. What is cut from the
+picture may be wider by `surroundings`, for what is computed before the network.
 """
 
 from __future__ import annotations
@@ -41,6 +42,16 @@ class Box:
         """The area."""
         return self.height * self.width
 
+    def grown(self, by: int, height: int, width: int) -> Box:
+        """With so many pixels more at every side, as far as a picture of that size goes."""
+        top, left = max(0, self.top - by), max(0, self.left - by)
+        return Box(top, left, min(height, self.bottom + by), min(width, self.right + by))
+
+    def within(self, other: Box) -> Box:
+        """The same pixels, counted from the other box's corner."""
+        top, left = self.top - other.top, self.left - other.left
+        return Box(top, left, top + self.height, left + self.width)
+
     def slices(self, scale: int = 1) -> tuple[slice, slice]:
         """Indexes rows and columns of an array that is `scale` times larger."""
         return slice(self.top * scale, self.bottom * scale), slice(self.left * scale, self.right * scale)
@@ -48,10 +59,12 @@ class Box:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """core: the pixels whose answer is kept; context: what the network sees, never smaller than the core."""
+    """core: the pixels whose answer is kept; context: what the network sees, never smaller than the core; area: what
+    is cut from the picture, never smaller than the context."""
 
     core: Box
     context: Box
+    area: Box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,7 @@ class Grid:
     height, width: of the picture, pixels.
     margin: pixels of context around each core.
     align: contexts begin on multiples of this.
+    surroundings: pixels around each context that are cut from the picture, too.
     smallest: no core side is shorter than this, unless the picture is.
     """
 
@@ -69,6 +83,7 @@ class Grid:
     margin: int = 0
     align: int = 1
     smallest: int = SMALLEST_CORE
+    surroundings: int = 0
 
     @property
     def whole(self) -> Box:
@@ -80,21 +95,23 @@ class Grid:
         vertical = self._axis(area.top, area.bottom, rows, self.height).tolist()
         horizontal = self._axis(area.left, area.right, columns, self.width).tolist()
         return tuple(
-            Tile(Box(top, left, bottom, right), Box(reach_top, reach_left, reach_bottom, reach_right))
+            self._tile(Box(top, left, bottom, right), Box(reach_top, reach_left, reach_bottom, reach_right))
             for top, bottom, reach_top, reach_bottom in vertical
             for left, right, reach_left, reach_right in horizontal
         )
 
+    def _tile(self, core: Box, context: Box) -> Tile:
+        return Tile(core, context, context.grown(self.surroundings, self.height, self.width))
+
     def fit(self, area: Box, pixels: float) -> tuple[Tile, ...]:
         """The cheapest cut of an area (fewest pixels computed) in which no context is larger than `pixels`.
 
-        When even the smallest cores have larger contexts, the smallest cores.
+        When all are larger, the smallest contexts there are, and of those cuts the one with the fewest tiles.
         """
         tall = self._lengths(area.top, area.bottom, self.height)
         wide = self._lengths(area.left, area.right, self.width)
         sizes = np.multiply.outer(tall, wide)
-        if not (sizes <= pixels).any():
-            return self.tiles(area, len(tall), len(wide))
+        pixels = max(pixels, sizes.min())
         counts = np.multiply.outer(np.arange(len(tall)) + 1, np.arange(len(wide)) + 1)
         computed = np.where(sizes <= pixels, sizes * counts, np.inf)
         row, column = np.unravel_index(int(np.argmin(computed)), computed.shape)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import skimage.data
 from PIL import Image
 from safetensors.torch import save_file
 
+from restoration.architectures.edsr import EDSR
 from restoration.cli.quantize import calibration_pictures, describe
 from restoration.errors import DataError, OptionError, WeightsError
 from restoration.evaluation import quantization
@@ -102,6 +104,20 @@ def test_only_what_the_inner_convolutions_multiply_is_int8(store):
     convolutions = [op.get_friendly_name() for op in graph.get_ordered_ops() if op.get_type_name() == "Convolution"]
     assert len(convolutions) == 3
     assert consumers == {convolutions[1]}
+
+
+def test_every_convolution_that_no_other_follows_is_as_precise_as_usual(tmp_path):
+    """A collapsed tail ends in five: the picture's, and one for each border."""
+    card = make_card(seeded(partial(EDSR, 2, blocks=1, width=16)), name="edsr", scale=2)
+    save_file(card.build().state_dict(), tmp_path / "edsr.safetensors")
+    graph = unpack(int8_file(card, WeightStore(tmp_path), PICTURES))
+    rounded = [op for op in graph.get_ordered_ops() if op.get_type_name() == "FakeQuantize"]
+    consumers = {target.get_node() for op in rounded for target in op.output(0).get_target_inputs()}
+    convolutions = [op for op in graph.get_ordered_ops() if op.get_type_name() == "Convolution"]
+    outputs = {op.output(0).get_partial_shape()[1].get_length() for op in consumers}
+    assert len(convolutions) == 4 + 1 + 2 * 4
+    assert len(consumers) == 3 + 4, "the body, and the borders' first"
+    assert outputs == {16, 64}, "not the picture's 12 = 3 x 2 x 2, not the borders' 3"
 
 
 @pytest.mark.parametrize("loss", [0.1, 0.3, float("nan")])

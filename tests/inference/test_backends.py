@@ -4,6 +4,7 @@ import copy
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -92,8 +93,9 @@ class Sharpening(nn.Module):
         again = F.conv2d(F.pad(x, (7,) * 4, mode="replicate"), context.expand(3, 1, 15, 15), groups=3)
         return torch.cat([x, x - again], dim=1)
 
-    def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        return self.restorer(self.features(x, context))
+    def forward(self, x: Tensor, context: Tensor, part: tuple[slice, slice] | None = None) -> Tensor:
+        features = self.features(x, context)
+        return self.restorer(features if part is None else features[(..., *part)])
 
 
 def run(card: ModelCard, size: tuple[int, int] = (75, 101), **options) -> Restoration:
@@ -248,6 +250,39 @@ def test_a_conversion_that_is_right_only_for_sharp_pictures_is_found_out(monkeyp
     report = run(card, backend="auto").report
     assert report.backend == "torch"
     assert "was off by" in report.warnings[0]
+
+
+class Softening(Sharpening):
+    """It always sees the mean of 15 x 15 pixels: its convolution reaches no neighbour, what is before it seven."""
+
+    def observe(self, x: Tensor):
+        yield torch.full((1, 1, 15, 15), 1 / 225)
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_only_what_is_before_the_convolutions_is_computed_for_the_surroundings(backend, monkeypatch):
+    sizes = []
+    card = make_card(seeded(Softening), name="softening", observes=64, surroundings=7)
+    monkeypatch.setattr(Softening, "features", recording(sizes))
+    document = picture(120, 111, dtype="float32")
+    result = finish(make_engine(card, backend=backend).stream(document, card))
+    context = np.full((1, 1, 15, 15), np.float32(1 / 225))
+    expected = call_network(place_network(card.build(), "cpu"), document.color, "cpu", "fp32", context)
+    assert result.report.backend == {"auto": "openvino"}.get(backend, backend)
+    assert result.report.tiles > 1
+    assert np.abs(result.image.color - expected.clip(0, 1)).max() <= 1e-4
+    assert {(120 // 3 + 14, 111 // 3 + 14), (120 // 3 + 7, 111 // 3 + 7)} <= set(sizes)
+
+
+def recording(sizes: list[tuple[int, int]]) -> Callable[..., Tensor]:
+    """`Sharpening.features`, and the (height, width) it is given."""
+    features = Sharpening.features
+
+    def recorded(self: Sharpening, x: Tensor, context: Tensor) -> Tensor:
+        sizes.append((x.shape[2], x.shape[3]))
+        return features(self, x, context)
+
+    return recorded
 
 
 def test_the_network_that_measures_blur_is_checked_with_a_kernel_and_a_blurred_picture():

@@ -85,15 +85,18 @@ def test_hidden_colours_come_back_after_the_photo_was_written_over():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(40, 200), st.integers(40, 200), st.integers(0, 20), st.sampled_from([1, 8]), st.floats(2000, 9000))
-def test_no_tile_ever_sees_what_was_written(height, width, margin, align, pixels):
+@given(
+    st.integers(40, 200), st.integers(40, 200), st.tuples(st.integers(0, 20), st.integers(0, 20)),
+    st.sampled_from([1, 8]), st.floats(2000, 9000),
+)  # fmt: skip
+def test_no_tile_ever_sees_what_was_written(height, width, around, align, pixels):
     """Every finished core is -1; what is still to be seen never is."""
     color = np.zeros((height, width, 1), np.float32)
     canvas = Canvas(color, 1, reuse=True)
-    grid = Grid(height=height, width=width, margin=margin, align=align)
+    grid = Grid(height=height, width=width, margin=around[0], surroundings=around[1], align=align)
     tiles = list(grid.fit(grid.whole, pixels))
     while tiles:
         tile = tiles.pop(0)
-        assert (color[tile.context.slices()] == 0).all()
+        assert (color[tile.area.slices()] == 0).all()
         canvas.put(tile.core, np.full((tile.core.height, tile.core.width, 1), -1, np.float32), tiles)
     assert (canvas.result == -1).all()

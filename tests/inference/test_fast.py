@@ -209,7 +209,7 @@ def test_a_wish_that_cannot_be_is_one_sentence():
 
 def test_a_packed_graph_comes_out_as_it_went_in():
     assert CONTENT[:2] == b"PK"
-    backend = OpenVinoBackend(unpack(CONTENT), "fp32", lambda pixels, context: pixels)
+    backend = OpenVinoBackend(unpack(CONTENT), "fp32", lambda pixels, context, part: pixels)
     with torch.no_grad():
         pixels = check_picture(83, 70)
         expected = THREE.build()(torch.from_numpy(pixels).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()

@@ -19,6 +19,7 @@ from restoration.inference.device import call_network, choose_precision, computi
 from restoration.inference.engine import finish
 from restoration.inference.run import TOGETHER
 from restoration.inference.sizing import Place, most_pixels
+from restoration.inference.tiling import Box
 from restoration.registry import MODELS
 from restoration.weights import WeightStore
 from tests.inference.fakes import (
@@ -99,6 +100,23 @@ def test_only_small_shapes_that_come_again_are_captured():
     assert len(backend._graphs) == 4
     backend(small)
     assert captures.shapes.count((1, 3, 8, 8)) == 1, "forgotten, and seen once again"
+
+
+class Cropping(Inverting):
+    def forward(self, x, context=None, part=None):
+        return super().forward(x if part is None else x[(..., *part)])
+
+
+def test_every_part_of_a_picture_has_its_own_graph():
+    captures = Captures()
+    backend = CudaBackend(Cropping(), "fp32", captures)
+    pixels = picture(20, 30, dtype="float32").color
+    parts = [Box(0, 0, 12, 16), Box(8, 14, 20, 30), None]
+    for _ in range(3):
+        for part in parts:
+            expected = 1 - (pixels if part is None else pixels[part.slices()])
+            assert np.array_equal(backend(pixels, None, part), expected)
+    assert captures.shapes == [(1, 3, 20, 30)] * 3
 
 
 def test_a_full_batch_of_faces_is_captured():
@@ -318,7 +336,7 @@ def test_squares_come_in_batches_on_a_gpu_and_one_by_one_on_a_cpu(monkeypatch):
     monkeypatch.setattr(
         cuda_backend.CudaBackend,
         "__call__",
-        lambda self, pixels, context=None: shapes.append(pixels.shape) or call(self, pixels, context),
+        lambda self, pixels, context=None, part=None: shapes.append(pixels.shape) or call(self, pixels, context),
     )
     expected = finish(make_engine(FACES).stream(row_of_squares(11), FACES)).image.color
     engine = make_engine(FACES, device="cuda", backend="auto")
@@ -333,7 +351,7 @@ def test_squares_come_in_batches_on_a_gpu_and_one_by_one_on_a_cpu(monkeypatch):
 def test_a_batch_that_is_too_large_is_taken_apart(monkeypatch):
     call = cuda_backend.CudaBackend.__call__
 
-    def small(self, pixels, context=None):
+    def small(self, pixels, context=None, part=None):
         if pixels.ndim > 3:
             raise torch.OutOfMemoryError("no")
         return call(self, pixels, context)

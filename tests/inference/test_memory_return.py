@@ -42,7 +42,7 @@ class Holding:
 
     name, smallest, held = "holding", 1, False
 
-    def __call__(self, pixels, context=None):
+    def __call__(self, pixels, context=None, part=None):
         self.held = True
         return pixels
 

@@ -1,18 +1,26 @@
 """The tile runner: tiles against the whole picture, depths, padding."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
 
 from restoration.architectures.edsr import EDSR
 from restoration.inference.device import call_network, place_network
 from restoration.inference.runner import Job, from_float, network_input, run_job, to_float
-from restoration.inference.tiling import Box, Tile, plan
-from tests.inference.fakes import Strided, ThreeConvolutions, seeded
+from restoration.inference.tiling import Box, Grid, Tile, plan
+from tests.inference.fakes import Strided, ThreeConvolutions, picture, seeded
 
 TOLERANCE = 1e-5
+
+
+def call_by_torch(network, pixels, part=None):
+    return call_network(network, pixels, "cpu", "fp32", part=part)
 
 
 def run_in_tiles(network, color, tiles, scale=1):
@@ -22,7 +30,7 @@ def run_in_tiles(network, color, tiles, scale=1):
     job = Job(
         model="fake", device="cpu", precision="fp32", color=color, scale=scale, tiles=tiles, low=-np.inf, high=np.inf
     )
-    for finished in run_job(lambda pixels: call_network(network, pixels, "cpu", "fp32"), job):
+    for finished in run_job(partial(call_by_torch, network), job):
         result[tiles[finished.index].core.slices(scale)] = finished.samples
     return result
 
@@ -104,10 +112,51 @@ def test_the_input_is_new_memory_even_for_float_pictures():
     assert not color.any()
 
 
+class Smoothed(nn.Module):
+    """Convolutions over the means of 31 x 31 pixels: only the means look far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolutions = seeded(ThreeConvolutions)()
+
+    def forward(self, x, part=None):
+        means = F.avg_pool2d(x, 31, 1, 15, count_include_pad=False)
+        return self.convolutions(means if part is None else means[(..., *part)])
+
+
+@given(st.integers(1, 120), st.integers(1, 120), st.integers(15, 50), st.sampled_from([1, 8]))
+@settings(max_examples=25, deadline=None)
+def test_what_is_computed_before_the_network_sees_the_surroundings(height, width, tile, align):
+    network, color = place_network(Smoothed(), "cpu"), picture(height, width, dtype="float32").color
+    whole = call_network(network, color, "cpu", "fp32")
+    grid = Grid(height=height, width=width, margin=3, align=align, surroundings=15)
+    tiles = grid.tiles(grid.whole, -(-height // tile), -(-width // tile))
+    assert np.abs(run_in_tiles(network, color, tiles) - whole).max() <= TOLERANCE
+
+
+def test_surroundings_one_pixel_too_small_are_seen():
+    network, color = place_network(Smoothed(), "cpu"), picture(90, 80, dtype="float32").color
+    grid = Grid(height=90, width=80, margin=3, surroundings=14)
+    tiled = run_in_tiles(network, color, grid.tiles(grid.whole, 3, 2))
+    assert np.abs(tiled - call_network(network, color, "cpu", "fp32")).max() > TOLERANCE
+
+
+def test_a_low_picture_with_surroundings_is_continued_to_the_least_side():
+    network, color = place_network(Smoothed(), "cpu"), picture(5, 120, dtype="float32").color
+    grid = Grid(height=5, width=120, margin=3, surroundings=15)
+    job = Job(
+        model="fake", device="cpu", precision="fp32", color=color, minimum=9, tiles=grid.tiles(grid.whole, 1, 3),
+        low=-np.inf, high=np.inf,
+    )  # fmt: skip
+    whole = call_network(network, network_input(color, grid.whole, minimum=9), "cpu", "fp32")[:5]
+    for finished, tile in zip(run_job(partial(call_by_torch, network), job), job.tiles, strict=True):
+        assert np.abs(finished.samples - whole[tile.core.slices()]).max() <= TOLERANCE
+
+
 def test_an_answer_of_another_size_is_a_bug():
     job = Job(
         model="fake", device="cpu", precision="fp32", color=np.zeros((4, 4, 3), np.uint8), scale=2,
-        tiles=(Tile(Box(0, 0, 4, 4), Box(0, 0, 4, 4)),),
+        tiles=(Tile(*3 * (Box(0, 0, 4, 4),)),),
     )  # fmt: skip
     with pytest.raises(ValueError, match="fake made"):
         list(run_job(lambda pixels: pixels, job))

@@ -73,11 +73,14 @@ def test_tiles_of_exact_cards_equal_the_whole(card: ModelCard, height: int, widt
 @pytest.mark.parametrize("name", ["rocket", "coffee", "shaken"])
 def test_tiles_of_natural_pictures_show_no_seam_at_the_shipped_margin(card: ModelCard, name: str) -> None:
     pixels = floats(name)
+    if card.receptive_margin is not None:  # its tiles are small: this part has many seams
+        pixels = np.ascontiguousarray(pixels[100:260, 200:440])
     result, count = tiled(card, pixels)
     assert count > 1
     errors = result - whole(card, pixels)
     shaken = card.observes and name == "shaken"  # undoing a shake rings on for hundreds of pixels, weakly
-    assert np.abs(errors).max() <= (2 if shaken else 1) / 255
+    assert np.abs(errors).max() <= (5 if shaken else 1) / 255
+    assert np.quantile(np.abs(errors), 0.99) <= 1 / 255
     grid = grid_for(card, *pixels.shape[:2])
     seams = {tile.core.left for tile in grid.fit(grid.whole, 1.0)} - {0}
     jumps = np.abs(np.diff(errors, axis=1)).mean((0, 2))

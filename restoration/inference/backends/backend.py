@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restoration.errors import OptionError
+from restoration.inference.tiling import Box
 
 BACKENDS = ("auto", "torch", "openvino")
 BACKEND_VARIABLE = "RESTORATION_BACKEND"
@@ -43,11 +44,15 @@ class Backend(Protocol):
         """The shortest side it takes, pixels; smaller pictures are for torch."""
         ...
 
-    def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def __call__(
+        self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None, part: Box | None = None
+    ) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3), not clamped, new memory.
 
         Args:
             context: of the whole picture, for a network that observes.
+            part: of the pixels, what the answer is for: its height and width are meant above; None = all. For a
+                network whose forward takes it.
         """
         ...
 

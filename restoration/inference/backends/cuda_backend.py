@@ -24,6 +24,7 @@ from restoration.inference.backends.backend import LEAST_PSNR, TOLERANCES, Backe
 from restoration.inference.backends.openvino_backend import CHECK_SIDES, blurred, check_picture
 from restoration.inference.backends.parts import Context, shaken_context
 from restoration.inference.device import call_network, computing, neutral_context, torch_device
+from restoration.inference.tiling import Box
 
 LARGEST_GRAPH = 512 * 512
 """Pixels of one picture: beyond, launching takes no time that counts. A batch of faces always has its graph."""
@@ -31,6 +32,7 @@ _MOST_GRAPHS = 4
 _REPEATS = 3  # of each picture in the comparison: as it is, captured, replayed
 
 Forward = Callable[..., Tensor]
+Shape = tuple[int, ...]
 Capture = Callable[[Forward, tuple[Tensor, ...]], Forward]
 
 
@@ -48,15 +50,17 @@ class CudaBackend:
     def __init__(self, network: nn.Module, precision: str, capture: Capture | None) -> None:
         self._network = network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self._precision, self._capture = precision, capture
-        self._graphs: OrderedDict[tuple[int, ...], Forward | None] = OrderedDict()  # None: seen once
+        self._graphs: OrderedDict[tuple[Shape, Box | None], Forward | None] = OrderedDict()  # None: seen once
 
-    def __call__(self, pixels: NDArray[np.float32], context: Context = None) -> NDArray[np.float32]:
+    def __call__(
+        self, pixels: NDArray[np.float32], context: Context = None, part: Box | None = None
+    ) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3); or (n, ...) -> (n, ...)."""
         pictures = pixels.reshape(-1, *pixels.shape[-3:])
         more = () if context is None else (_to_device(context),)
         inputs = (_to_device(pictures).permute(0, 3, 1, 2), *more)
         with computing("cuda", self._precision):
-            forward = self._forward((*pictures.shape[:3], len(inputs)))
+            forward = self._forward((*pictures.shape[:3], len(inputs)), part)
             answer = forward(*inputs).float().permute(0, 2, 3, 1)
             return _to_host((answer[0] if pixels.ndim == 3 else answer).contiguous())
 
@@ -66,21 +70,22 @@ class CudaBackend:
     def release(self) -> None:
         """Keeps the graphs: they are small, and what they are for comes again."""
 
-    def _forward(self, shape: tuple[int, ...]) -> Forward:
-        """What runs pictures of a shape: the network, or from the second one on its graph."""
+    def _forward(self, shape: Shape, part: Box | None) -> Forward:
+        """What answers for a part of pictures of a shape: the network, or from the second one on its graph."""
+        network: Forward = self._network if part is None else partial(self._network, part=part.slices())
         if self._capture is None or shape[1] * shape[2] > LARGEST_GRAPH:
-            return self._network
-        if shape not in self._graphs:
-            self._graphs[shape] = None
+            return network
+        if (shape, part) not in self._graphs:
+            self._graphs[shape, part] = None
             while len(self._graphs) > _MOST_GRAPHS:
                 self._graphs.popitem(last=False)
-            return self._network
-        self._graphs.move_to_end(shape)
-        return self._graphs[shape] or partial(self._captured, shape)
+            return network
+        self._graphs.move_to_end((shape, part))
+        return self._graphs[shape, part] or partial(self._captured, network, (shape, part))
 
-    def _captured(self, shape: tuple[int, ...], *inputs: Tensor) -> Tensor:
+    def _captured(self, network: Forward, key: tuple[Shape, Box | None], *inputs: Tensor) -> Tensor:
         assert self._capture is not None
-        graph = self._graphs[shape] = self._capture(self._network, inputs)
+        graph = self._graphs[key] = self._capture(network, inputs)
         return graph(*inputs)
 
 

@@ -25,6 +25,7 @@ from restoration.card import ModelCard
 from restoration.inference.backends.backend import BackendFailed
 from restoration.inference.backends.openvino_backend import SMALLEST_SIDE, Run, compare
 from restoration.inference.device import call_network, torch_device
+from restoration.inference.tiling import Box
 
 LONGEST_SIDE = 8192
 _EXAMPLE_SIDES = (65, 97)  # odd after every halving, so that padding is exported, too
@@ -73,7 +74,9 @@ class ExportedBackend:
     def prepare(self, height: int, width: int, calls: int) -> None:
         """Nothing: it was compiled for all sizes."""
 
-    def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    def __call__(
+        self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None, part: Box | None = None
+    ) -> NDArray[np.float32]:
         """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3); several, (n, ...), one by one.
 
         Raises:

@@ -28,6 +28,7 @@ from restoration.inference.backends.packed_graph import unpack
 from restoration.inference.backends.parts import Context, Parts, Prepare, parts_of
 from restoration.inference.device import call_network, choose_precision
 from restoration.inference.fast import INT8
+from restoration.inference.tiling import Box
 
 SMALLEST_SIDE = 33  # encoders halve five times: below, a map is one pixel, and OpenVINO pools that to nothing
 CHECK_SIDES = ((64, 96), (83, 70))  # on the networks' own grid, and off it
@@ -41,7 +42,8 @@ class OpenVinoBackend:
     Args:
         graph: as `convert` makes it.
         precision: "fp32" or "bf16".
-        prepare: the picture and its context -> (height, width, channels) float32, what the graph takes.
+        prepare: the picture, its context and the part that counts -> (height, width, channels) float32 of that part,
+            what the graph takes.
         scale: output side / input side.
         fixed: the only side the network takes, or None.
         margin: pixels of context by which an answer no longer changes; None = all of the picture counts.
@@ -78,16 +80,19 @@ class OpenVinoBackend:
         if self._fixed is not None and min(height, width) >= self.smallest:
             self._fixed.prepare((height, width), calls)
 
-    def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3).
+    def __call__(
+        self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None, part: Box | None = None
+    ) -> NDArray[np.float32]:
+        """(height, width, 3) in 0..1, contiguous -> (height * scale, width * scale, 3), of the part alone where one is
+        given.
 
         Raises:
             BackendFailed: OpenVINO failed, or gave a picture of another size.
             MemoryError: it could not allocate what it needs.
         """
-        height, width, channels = pixels.shape
-        answer = np.empty((1, height * self._scale, width * self._scale, channels), np.float32)
-        prepared = self._prepare(pixels, context)
+        prepared = self._prepare(pixels, context, part)
+        height, width, _ = prepared.shape
+        answer = np.empty((1, height * self._scale, width * self._scale, pixels.shape[2]), np.float32)
         given = np.subtract(prepared, MIDDLE, out=None if np.may_share_memory(prepared, pixels) else prepared)[None]
         written = self._fixed.infer(given, answer) if self._fixed is not None else None
         if written is None:

@@ -17,9 +17,10 @@ from torch import nn
 
 from restoration.card import ModelCard
 from restoration.inference.device import neutral_context
+from restoration.inference.tiling import Box
 
 Context = NDArray[np.float32] | None
-Prepare = Callable[[NDArray[np.float32], Context], NDArray[np.float32]]
+Prepare = Callable[[NDArray[np.float32], Context, Box | None], NDArray[np.float32]]
 _LAST = "restorer"
 _SHAKE = (0.3, 0.4)  # how far the stroke reaches to each side and downwards, in parts of the kernel's side
 
@@ -29,7 +30,8 @@ class Parts:
     """A network cut in two.
 
     body: what is converted: (B, channels, H, W) -> (B, 3, H * scale, W * scale).
-    prepare: the picture (height, width, 3) and its context -> (height, width, channels), in torch or not at all.
+    prepare: the picture (height, width, 3), its context and the part that counts (None = all) -> (height, width,
+        channels) of that part, in torch or not at all.
     channels: of the body's input.
     contexts: what to try the network with: the context of a picture in which there is nothing to see and, where a
         context is a blur's kernel, that of a shaken one; None alone for a network that does not observe.
@@ -51,11 +53,11 @@ def parts_of(card: ModelCard, network: nn.Module) -> Parts | None:
     before = _without_last(network)
     neutral = neutral_context(network, "cpu")
 
-    def prepare(pixels: NDArray[np.float32], context: Context) -> NDArray[np.float32]:
-        return _computed(before, pixels, neutral if context is None else context)
+    def prepare(pixels: NDArray[np.float32], context: Context, part: Box | None) -> NDArray[np.float32]:
+        return _computed(before, pixels, neutral if context is None else context, part)
 
     side = max(card.size.minimum, 64)
-    channels = prepare(np.zeros((side, side, 3), np.float32), neutral).shape[2]
+    channels = prepare(np.zeros((side, side, 3), np.float32), neutral, None).shape[2]
     stroke = shaken_context(neutral)
     return Parts(body, prepare, channels, (neutral,) if stroke is None else (neutral, stroke))
 
@@ -80,7 +82,7 @@ def shaken_context(neutral: NDArray[np.float32]) -> Context:
     return (stroke / stroke.sum()).astype(np.float32)[None, None]
 
 
-def _as_it_is(pixels: NDArray[np.float32], context: Context) -> NDArray[np.float32]:
+def _as_it_is(pixels: NDArray[np.float32], context: Context, part: Box | None) -> NDArray[np.float32]:
     return pixels
 
 
@@ -91,8 +93,11 @@ def _without_last(network: nn.Module) -> nn.Module:
     return before
 
 
-def _computed(before: nn.Module, pixels: NDArray[np.float32], context: NDArray[np.float32]) -> NDArray[np.float32]:
+def _computed(
+    before: nn.Module, pixels: NDArray[np.float32], context: NDArray[np.float32], part: Box | None
+) -> NDArray[np.float32]:
+    told = {} if part is None else {"part": part.slices()}
     with torch.inference_mode():  # some thirty steps over the whole tile: two threads are 1.75 times as fast
         x = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-        made: torch.Tensor = before(x, torch.from_numpy(context))[0]
+        made: torch.Tensor = before(x, torch.from_numpy(context), **told)[0]
         return made.permute(1, 2, 0).contiguous().numpy()

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from restoration.inference.device import call_network
+from restoration.inference.tiling import Box
 
 
 class TorchBackend:
@@ -18,9 +19,11 @@ class TorchBackend:
     def __init__(self, network: nn.Module, device: str, precision: str) -> None:
         self._network, self._device, self._precision = network, device, precision
 
-    def __call__(self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3)."""
-        return call_network(self._network, pixels, self._device, self._precision, context)
+    def __call__(
+        self, pixels: NDArray[np.float32], context: NDArray[np.float32] | None = None, part: Box | None = None
+    ) -> NDArray[np.float32]:
+        """(height, width, 3) in 0..1 -> (height * scale, width * scale, 3), of the part alone where one is given."""
+        return call_network(self._network, pixels, self._device, self._precision, context, part=part)
 
     def prepare(self, height: int, width: int, calls: int) -> None:
         """Nothing: torch takes pictures as they come."""

@@ -29,6 +29,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     beginning.add_argument(
         "--start", metavar="MODEL", help="begin a new training with the bundled weights of this model, where they fit"
     )
+    parser.add_argument(
+        "--learning-rate", type=float, metavar="N", help="at its highest, default the checkpoint's or the recipe's"
+    )
     parser.add_argument("--stop-after", type=int, metavar="N", help="stop after N more steps, to be resumed later")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute, default auto")
     parser.add_argument("--out", type=Path, metavar="DIR", help="run folder, default runs/RECIPE")
@@ -51,7 +54,7 @@ def run(args: argparse.Namespace, make_engine: EngineMaker) -> int:
     path = train(
         recipe, args.data, args.out or Path("runs") / recipe.name, store=WeightStore(), minutes=args.minutes,
         steps=args.steps, resume=args.resume, device=args.device, seed=args.seed, stop_after=args.stop_after,
-        workers=spare_cores() if args.workers is None else args.workers,
+        workers=spare_cores() if args.workers is None else args.workers, learning_rate=args.learning_rate,
     )  # fmt: skip
     if os.environ.get("RANK", "0") == "0":  # of several processes that a launcher started, one speaks
         print(path)

@@ -36,8 +36,8 @@ SETS: dict[str, tuple[str, ...]] = {  # below DATA/eval; the first one decides
 }
 _KERNELS = "kernels/levin09.npz"  # below DATA
 _FACTS = (  # from run.json
-    "warm_start", "start", "losses", "minutes", "minutes_before", "iterations", "batch", "hardware", "torch",
-    "precision", "seed",
+    "warm_start", "start", "losses", "learning_rate", "minutes", "minutes_before", "iterations", "batch", "hardware",
+    "torch", "precision", "seed",
 )  # fmt: skip
 
 

@@ -14,10 +14,13 @@ from restoration.training import checkpoint
 from restoration.training.checkpoint import Run
 from restoration.training.session import Length
 
+LEARNING_RATE = "learning_rate"
+"""The run's note of a rate that was asked for."""
+_HIGHEST_RATE = 1.0
 _SEEDS = 2**63  # what torch's and NumPy's generators both take, and room for the seeds that are made from it
 
 
-def check_numbers(*, seed: int | None, workers: int, stop_after: int | None) -> None:
+def check_numbers(*, seed: int | None, workers: int, stop_after: int | None, learning_rate: float | None) -> None:
     """Refuses numbers that cannot be, before anything is read or changed.
 
     Raises:
@@ -29,6 +32,8 @@ def check_numbers(*, seed: int | None, workers: int, stop_after: int | None) -> 
         raise OptionError(f"The number of workers is 0 or more, not {workers}.")
     if stop_after is not None and stop_after < 1:
         raise OptionError(f"A training stops after 1 step or more, not after {stop_after}.")
+    if learning_rate is not None and not 0 < learning_rate <= _HIGHEST_RATE:
+        raise OptionError(f"The learning rate is above 0 and at most {_HIGHEST_RATE:g}, not {learning_rate:g}.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +81,20 @@ class Beginning:
         if self.checkpoint:
             path, state = self.checkpoint
             checkpoint.restore(run, state, path)
+
+    def learning_rate(self, asked: float | None, usual: float) -> float:
+        """What was asked for, or the checkpoint's own, or the recipe's usual one.
+
+        Raises:
+            OptionError: the checkpoint's is another than what was asked for.
+        """
+        if not self.checkpoint:
+            return usual if asked is None else asked
+        path, state = self.checkpoint
+        saved = float(state.get("notes", {}).get(LEARNING_RATE, usual))
+        if asked is not None and asked != saved:
+            raise OptionError(f"The training in {path} began with the learning rate {saved:g}: it keeps that.")
+        return saved
 
 
 def _seed(asked: int | None, state: dict[str, Any] | None, path: Path) -> int:

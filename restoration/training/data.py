@@ -203,6 +203,16 @@ def crop(rng: Generator, tile: Picture, size: int) -> Picture:
     return np.ascontiguousarray(tile[top : top + size, left : left + size])
 
 
+def busy_crop(rng: Generator, tile: Picture, size: int, tries: int) -> Picture:
+    """Of so many random squares the one whose green varies most from pixel to pixel: flat ones teach little."""
+    return max((crop(rng, tile, size) for _ in range(tries)), key=_variation)
+
+
+def _variation(square: Picture) -> float:
+    green = square[..., 1].astype(np.int16)
+    return float(sum(np.abs(np.diff(green, axis=axis)).mean() for axis in (0, 1)))
+
+
 class _Steps:
     """Batches of indices from step `start` on, without end: a step's pairs are shared out among processes in order.
 

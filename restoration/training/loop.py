@@ -22,7 +22,7 @@ from restoration.errors import OptionError
 from restoration.inference.device import choose_device, cpu_has_bf16
 from restoration.registry import MODELS
 from restoration.training import checkpoint
-from restoration.training.beginning import Beginning, check_numbers
+from restoration.training.beginning import LEARNING_RATE, Beginning, check_numbers
 from restoration.training.checkpoint import Rival, Run
 from restoration.training.data import Pictures, Say, find_folder, load_pictures
 from restoration.training.optimisers import MuonAndAdam
@@ -49,6 +49,7 @@ def train(
     seed: int | None = None,
     workers: int = 1,
     stop_after: int | None = None,
+    learning_rate: float | None = None,
 ) -> Path:
     """Trains for `minutes` or `steps` in all (earlier parts of a resumed run count) and writes the averaged weights.
 
@@ -65,24 +66,28 @@ def train(
         seed: of everything random, 0 and more; None = the checkpoint's with `resume`, else 0.
         workers: processes that make pairs; 0 = this one.
         stop_after: stop after this many more steps, to be resumed later as if there had been no stop.
+        learning_rate: at its highest, above 0 and at most 1; None = the recipe's, with `resume` the checkpoint's.
 
     Returns: the path of the safetensors file.
 
     Raises:
-        OptionError: a number that cannot be, neither or both of `minutes` and `steps`, another seed than the
+        OptionError: a number that cannot be, neither or both of `minutes` and `steps`, another seed or rate than the
             checkpoint's, weights to start from that do not fit, or the device is not there. Nothing in the run folder
             was changed then.
         DataError: the folder or the checkpoint cannot be used.
         WeightsError: weights to start from are missing.
     """
-    check_numbers(seed=seed, workers=workers, stop_after=stop_after)
+    check_numbers(seed=seed, workers=workers, stop_after=stop_after, learning_rate=learning_rate)
     target, engine = torch.device(choose_device(device)), _engine(recipe)
     beginning = Beginning.choose(out, resume=resume, minutes=minutes, steps=steps, seed=seed)
     seed, resumed = beginning.seed, beginning.checkpoint is not None
+    recipe = replace(recipe, learning_rate=beginning.learning_rate(learning_rate, recipe.learning_rate))
     pictures = load_pictures(find_folder(data, recipe.folder), recipe.tile_minimum, squares=recipe.squares)
     processes = join(target)
     torch.manual_seed(seed)
     run = _build(recipe, store, out, processes.device, resumed=resumed)
+    if learning_rate is not None:
+        run.notes[LEARNING_RATE] = repr(learning_rate)
     beginning.fill(run)
     processes.wait()  # until all have read the checkpoint
     display = Display(out.name, silent=not processes.main)
@@ -266,6 +271,7 @@ def _facts(session: Session) -> dict[str, Any]:
         "recipe": recipe.name,
         "minutes": round(run.seconds / 60, 1),
         "minutes_before": float(run.notes.get("minutes_before", 0)),
+        "learning_rate": recipe.learning_rate,
         "iterations": run.step,
         "batch": recipe.batch * session.processes.count,
         "seed": session.seed,

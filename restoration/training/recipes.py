@@ -18,7 +18,7 @@ from restoration.architectures.fastai_unet import ENHANCE_TRUNK, dynamic_unet
 from restoration.errors import OptionError
 from restoration.training import degradations
 from restoration.training.critics import Adversarial, DoubleScaleCritic, PatchCritic
-from restoration.training.data import PairMaker, Pictures, Say, crop
+from restoration.training.data import PairMaker, Pictures, Say, busy_crop, crop
 from restoration.training.degradations import Picture
 from restoration.training.measuring import kernel_loss, measure_pairs
 from restoration.training.starts import (
@@ -111,10 +111,14 @@ class Recipe:
     auxiliary: Callable[..., Tensor] | None = None
 
 
-def enlarge_pairs(scale: int, patch: int, rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
-    """A `patch` px low-resolution square by antialiased bicubic, and its original; 4 px of context are cut off."""
+def enlarge_pairs(scale: int, patch: int, rng: Generator, tile: Picture, tries: int = 1) -> tuple[Picture, Picture]:
+    """A `patch` px low-resolution square by antialiased bicubic, and its original; 4 px of context are cut off.
+
+    Args:
+        tries: squares to choose the busiest of.
+    """
     context = 4
-    target = crop(rng, tile, (patch + 2 * context) * scale)
+    target = busy_crop(rng, tile, (patch + 2 * context) * scale, tries)
     reduced = degradations.reduce_bicubic(target, scale)
     edge = context * scale
     return reduced[context:-context, context:-context], target[edge:-edge, edge:-edge]
@@ -162,8 +166,6 @@ def face_pairs(rng: Generator, tile: Picture) -> tuple[Picture, Picture]:
 
 
 _TILES: dict[str, Any] = {"folder": "train/general", "tile_minimum": 232}
-_EDSR: dict[str, Any] = {**_TILES, "batch": 8}
-_ECBSR: dict[str, Any] = {**_TILES, "batch": 16}
 _PYRAMID_MENDER: dict[str, Any] = {
     **_TILES, "warm_start": "blind-wiener-unet", "fixed": "refiner", "pairs": not_prepared,
     "prepare": partial(measure_pairs, 160, series=3, count=1000), "batch": 6, "learning_rate": 1e-3,
@@ -176,40 +178,32 @@ def branched(build: Callable[[], nn.Module]) -> nn.Module:
     return with_branches(build())
 
 
-def _branched(build: Callable[[], nn.Module]) -> dict[str, Any]:
-    return {"build": partial(branched, build), "merge": merge_branches}
+def _edsr(scale: int, **start: Any) -> Recipe:
+    name, pairs = f"edsr-baseline-x{scale}", partial(enlarge_pairs, scale, 48)
+    return Recipe(
+        name=name, model=name, pairs=partial(pairs, tries=3), validation_pairs=pairs, batch=8, optimiser="muon",
+        learning_rate=1e-3, **_TILES, **start,
+    )  # fmt: skip
+
+
+def _ecbsr(scale: int, **start: Any) -> Recipe:
+    name, build = f"ecbsr-x{scale}", partial(ECBSR, scale)
+    return Recipe(
+        name=name, model=name, pairs=partial(enlarge_pairs, scale, 48), build=partial(branched, build),
+        merge=merge_branches, initialise=start_as_bicubic, batch=16, optimiser="muon", learning_rate=1e-3,
+        **_TILES, **start,
+    )  # fmt: skip
 
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="edsr-baseline-x2", model="edsr-baseline-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=quiet_residuals, optimiser="muon", learning_rate=1e-3, **_EDSR,
-        ),
-        Recipe(
-            name="edsr-baseline-x3", model="edsr-baseline-x3", pairs=partial(enlarge_pairs, 3, 48),
-            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_EDSR,
-        ),
-        Recipe(
-            name="edsr-baseline-x4", model="edsr-baseline-x4", pairs=partial(enlarge_pairs, 4, 48),
-            warm_start="edsr-baseline-x2", optimiser="muon", learning_rate=1e-3, **_EDSR,
-        ),
-        Recipe(
-            name="ecbsr-x2", model="ecbsr-x2", pairs=partial(enlarge_pairs, 2, 48),
-            initialise=start_as_bicubic, optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 2)), **_ECBSR,
-        ),
-        Recipe(
-            name="ecbsr-x3", model="ecbsr-x3", pairs=partial(enlarge_pairs, 3, 48),
-            initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 3)), **_ECBSR,
-        ),
-        Recipe(
-            name="ecbsr-x4", model="ecbsr-x4", pairs=partial(enlarge_pairs, 4, 48),
-            initialise=start_as_bicubic, warm_start="ecbsr-x2", optimiser="muon", learning_rate=1e-3,
-            **_branched(partial(ECBSR, 4)), **_ECBSR,
-        ),
+        _edsr(2, initialise=quiet_residuals),
+        _edsr(3, warm_start="edsr-baseline-x2"),
+        _edsr(4, warm_start="edsr-baseline-x2"),
+        _ecbsr(2),
+        _ecbsr(3, warm_start="ecbsr-x2"),
+        _ecbsr(4, warm_start="ecbsr-x2"),
         Recipe(
             name="deblurgan-v2-resnet", model="deblurgan-v2-resnet", folder="train/general",
             pairs=partial(shake_pairs, 128), tile_minimum=232, batch=12, learning_rate=5e-4,

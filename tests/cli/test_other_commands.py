@@ -109,6 +109,7 @@ def test_train_passes_everything_on(command, tmp_path, monkeypatch):
     assert seen.pop("workers") >= 1
     assert seen == {
         "minutes": 2.5, "steps": None, "resume": True, "device": "cpu", "seed": 7, "stop_after": None,
+        "learning_rate": None,
     }  # fmt: skip
 
 

@@ -36,11 +36,14 @@ def choose(out: Path, *, minutes: float | None = None, steps: int | None = None,
         ({"stop_after": -3}, r"stops after 1 step or more, not after -3\."),
         ({"stop_after": 0}, "not after 0"),
         ({"steps": 0}, "more than 0"),
+        ({"learning_rate": 0.0}, r"The learning rate is above 0 and at most 1, not 0\."),
+        ({"learning_rate": 1.5}, r"not 1\.5\."),
+        ({"learning_rate": float("nan")}, "not nan"),
     ],
     ids=str,
 )
 def test_numbers_that_cannot_be_are_one_sentence_and_leave_the_earlier_training(
-    options: dict[str, int], sentence: str, data: Path, tmp_path: Path
+    options: dict[str, float], sentence: str, data: Path, tmp_path: Path
 ) -> None:
     run(TINY, data, tmp_path, steps=1)
     before = contents(tmp_path)
@@ -80,6 +83,27 @@ def test_another_seed_than_the_checkpoints_is_one_sentence(data: Path, tmp_path:
     run(TINY, data, tmp_path, steps=2, seed=0, resume=True)
     run(TINY, data, tmp_path, steps=1, seed=7)  # a new training has the seed it is given
     assert read(tmp_path)["seed"] == 7
+
+
+def test_a_learning_rate_that_was_asked_for_is_kept_told_and_belongs_to_its_training(
+    data: Path, tmp_path: Path
+) -> None:
+    run(TINY, data, tmp_path / "usual", steps=6)
+    run(TINY, data, tmp_path / "whole", steps=6, learning_rate=3e-4)
+    run(TINY, data, tmp_path / "parts", steps=6, learning_rate=3e-4, stop_after=3)
+    run(TINY, data, tmp_path / "parts", resume=True)
+    usual, whole, parts = (read(tmp_path / name) for name in ("usual", "whole", "parts"))
+    assert differences(whole, parts) == []
+    assert differences(whole["network"], usual["network"])
+    told = [json.loads((tmp_path / name / "run.json").read_text())["learning_rate"] for name in ("usual", "parts")]
+    assert told == [TINY.learning_rate, 3e-4]
+    assert json.loads((tmp_path / "parts" / "recipe.json").read_text())["learning_rate"] == 3e-4
+    before = contents(tmp_path)
+    for name, rate, began in (("parts", 1e-3, "0.0003"), ("usual", 3e-4, f"{TINY.learning_rate:g}")):
+        with pytest.raises(OptionError, match=f"began with the learning rate {began}: it keeps that"):
+            run(TINY, data, tmp_path / name, resume=True, learning_rate=rate)
+    assert contents(tmp_path) == before
+    run(TINY, data, tmp_path / "parts", steps=6, resume=True, learning_rate=3e-4)
 
 
 def test_a_checkpoint_without_a_seed_goes_on_with_the_one_given_or_with_0(data: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from PIL import Image
 from restoration.errors import DataError
 from restoration.images.document import ImageDocument
 from restoration.images.writing import write_image
-from restoration.training.data import Pairs, batches, find_folder, load_pictures
-from restoration.training.recipes import enlarge_pairs, face_pairs, shake_pairs, wear_pairs
+from restoration.training.data import Pairs, batches, busy_crop, crop, find_folder, load_pictures
+from restoration.training.recipes import RECIPES, enlarge_pairs, face_pairs, shake_pairs, wear_pairs
 
 
 @pytest.fixture
@@ -183,3 +183,35 @@ def test_pairs_have_the_promised_sizes_and_are_aligned() -> None:
         worn, sharp = make(np.random.default_rng(1), smooth)
         assert worn.shape == sharp.shape == (side, side, 3)
         assert np.corrcoef(worn.ravel().astype(float), sharp.ravel().astype(float))[0, 1] > 0.7
+
+
+def test_the_busiest_of_some_squares_is_taken_and_one_try_is_a_plain_crop() -> None:
+    rng = np.random.default_rng(0)
+    half = np.full((64, 64, 3), 90, np.uint8)
+    half[:, 32:] = rng.integers(0, 255, (64, 32, 3))
+    flat = []
+    for seed in range(40):
+        assert np.array_equal(
+            busy_crop(np.random.default_rng(seed), half, 16, 1), crop(np.random.default_rng(seed), half, 16)
+        )
+        squares = np.random.default_rng(seed)
+        candidates = [crop(squares, half, 16) for _ in range(3)]
+        chosen = busy_crop(np.random.default_rng(seed), half, 16, 3)
+        assert any(np.array_equal(chosen, each) for each in candidates)
+        assert chosen.std() >= max(each.std() for each in candidates) - 3
+        flat.append(chosen.std() < 1)
+    assert np.mean(flat) < 0.15, "one square in three is flat, all of three one time in 27"
+
+
+def test_the_enlargers_train_on_busy_squares_and_are_measured_on_all() -> None:
+    photo = np.random.default_rng(0).integers(0, 255, (900, 900, 3), np.uint8)
+    photo[:, :600] = 40
+    for name in ("edsr-baseline-x2", "edsr-baseline-x3", "edsr-baseline-x4"):
+        recipe = RECIPES[name]
+        assert recipe.validation_pairs is not None
+        busy, plain = (
+            np.mean([pairs(np.random.default_rng(seed), photo)[1].std() > 1 for seed in range(30)])
+            for pairs in (recipe.pairs, recipe.validation_pairs)
+        )
+        assert busy > plain + 0.2, name
+        assert plain < 0.7, name

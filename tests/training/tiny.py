@@ -53,7 +53,8 @@ class Sharpener(torch.nn.Module):
 
 
 TINY: Recipe = dataclasses.replace(
-    RECIPES["edsr-baseline-x2"], folder="photos", pairs=partial(enlarge_pairs, 2, 12), tile_minimum=40, batch=4,
+    RECIPES["edsr-baseline-x2"], folder="photos", pairs=partial(enlarge_pairs, 2, 12),
+    validation_pairs=None, tile_minimum=40, batch=4,
     build=small_edsr, warmup_steps=4, initialise=None, learning_rate=2e-3, optimiser="adam",
 )  # fmt: skip
 MUON = dataclasses.replace(TINY, build=lambda: with_branches(EDSR(2, blocks=1, width=16)), optimiser="muon")

@@ -199,7 +199,6 @@ def with_deblurgan(build: Callable[..., DeblurGANv2] = light_resnet) -> BlindDec
     return BlindDeconvolution(build(inputs=INPUTS, outputs=OUTPUTS))
 
 
-_SURROUNDINGS = 112  # pixels that Wiener's filter sees around what is mended: nearer edges ring into it
 CARDS: tuple[ModelCard, ...] = (
     ModelCard(
         name="blind-wiener-unet",
@@ -213,7 +212,7 @@ CARDS: tuple[ModelCard, ...] = (
         size=SizeRule(multiple_of=16, minimum=1),
         tiling=Tiling.MARGIN,
         margin=32,
-        surroundings=_SURROUNDINGS,
+        surroundings=112,
         gigaflop_per_megapixel=220.05,
         observes=768,
         half=True,
@@ -230,7 +229,7 @@ CARDS: tuple[ModelCard, ...] = (
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
         margin=128,
-        surroundings=_SURROUNDINGS,
+        surroundings=32,
         gigaflop_per_megapixel=147.19,
         observes=768,
         half=True,
@@ -247,7 +246,7 @@ CARDS: tuple[ModelCard, ...] = (
         size=SizeRule(multiple_of=32, minimum=1),
         tiling=Tiling.MARGIN,
         margin=64,
-        surroundings=_SURROUNDINGS,
+        surroundings=48,
         gigaflop_per_megapixel=59.71,
         observes=768,
         half=True,

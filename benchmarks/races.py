@@ -47,9 +47,7 @@ class Racer:
         store = store or BenchmarkStore()
         limits = Limits(output_megapixels=400)
         self.engine = Engine(Registry([card]), store, device=device, limits=limits, backend=backend)
-        network = store.load(card)[0]
-        self.peers = peers_of(card, network, peers) if peers else {}
-        self.computed = computed_part(card, network)
+        self.peers = peers_of(card, store.load(card)[0], peers) if peers else {}
         self.report: Report | None = None
 
     def ours(self, size: Size, precision: str = "auto") -> Callable[[], object]:
@@ -110,6 +108,7 @@ def race(
     del seconds[_ROOF]
     report = racer.report
     assert report is not None
+    computed = computed_part(card, BenchmarkStore().load(card)[0])
     speed = gigaflop(card, size) / seconds[OURS]
     most = ceiling.speed if report.precision == expected else roof[report.precision]
     return {
@@ -117,7 +116,7 @@ def race(
         "backend": report.backend, "precision": report.precision, "tiles": report.tiles,
         "seconds": seconds[OURS], "observe_seconds": report.seconds.get("observe"),
         "gigaflop": gigaflop(card, size), "gigaflop_per_second": speed,
-        "computed": racer.computed, "roofline_share": racer.computed * speed / most, "ceiling": most,
+        "computed": computed, "roofline_share": computed * speed / most, "ceiling": most,
         "peak_megabytes": _megabytes(needed, OURS),
         "peers": {
             name: {

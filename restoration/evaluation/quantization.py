@@ -184,7 +184,7 @@ def _with_int8(nncf: Any, graph: Any, inputs: list[NDArray[np.float32]]) -> Any:
 
     operations = graph.get_ordered_ops()
     convolutions = [op for op in operations if op.get_type_name() in _CONVOLUTIONS]
-    kept = [op.get_friendly_name() for op in (convolutions[0], *filter(_is_last, convolutions))]
+    kept = {op.get_friendly_name() for op in (convolutions[0], *filter(_is_last, convolutions))}
     others = {op.get_type_name() for op in operations} - _CONVOLUTIONS - _NO_ARITHMETIC
     with redirect_stdout(StringIO()):  # its progress bars
         return nncf.quantize(
@@ -192,7 +192,7 @@ def _with_int8(nncf: Any, graph: Any, inputs: list[NDArray[np.float32]]) -> Any:
             nncf.Dataset(inputs),
             subset_size=len(inputs),
             preset=nncf.QuantizationPreset.MIXED,
-            ignored_scope=nncf.IgnoredScope(names=sorted({*kept}), types=sorted(others)),
+            ignored_scope=nncf.IgnoredScope(names=sorted(kept), types=sorted(others)),
             advanced_parameters=AdvancedQuantizationParameters(
                 activations_range_estimator_params=RangeEstimatorParametersSet.MINMAX  # nothing seen is clipped
             ),

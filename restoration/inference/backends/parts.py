@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from restoration.card import ModelCard
-from restoration.inference.device import neutral_context
+from restoration.inference.device import call_network, neutral_context
 from restoration.inference.tiling import Box
 
 Context = NDArray[np.float32] | None
@@ -54,7 +53,10 @@ def parts_of(card: ModelCard, network: nn.Module) -> Parts | None:
     neutral = neutral_context(network, "cpu")
 
     def prepare(pixels: NDArray[np.float32], context: Context, part: Box | None) -> NDArray[np.float32]:
-        return _computed(before, pixels, neutral if context is None else context, part)
+        known = neutral if context is None else context
+        return call_network(
+            before, pixels, "cpu", "fp32", known, part=part
+        )  # in all threads: 1.75 times as fast as in one
 
     side = max(card.size.minimum, 64)
     channels = prepare(np.zeros((side, side, 3), np.float32), neutral, None).shape[2]
@@ -91,13 +93,3 @@ def _without_last(network: nn.Module) -> nn.Module:
     before = copy.copy(network)
     before.__dict__["_modules"] = {**network._modules, _LAST: nn.Identity()}  # a copy shares the dict itself
     return before
-
-
-def _computed(
-    before: nn.Module, pixels: NDArray[np.float32], context: NDArray[np.float32], part: Box | None
-) -> NDArray[np.float32]:
-    told = {} if part is None else {"part": part.slices()}
-    with torch.inference_mode():  # some thirty steps over the whole tile: two threads are 1.75 times as fast
-        x = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0)
-        made: torch.Tensor = before(x, torch.from_numpy(context), **told)[0]
-        return made.permute(1, 2, 0).contiguous().numpy()
